@@ -1,6 +1,8 @@
 package bench
 
 import (
+	"io/fs"
+
 	"proofhouse/internal/oracle"
 	"proofhouse/internal/proofhouse"
 	"proofhouse/internal/target"
@@ -16,9 +18,9 @@ type Task struct {
 	Verifier      Stage       `toml:"verifier" json:"verifier"`
 	Metadata      Metadata    `toml:"metadata" json:"metadata"`
 
-	// Dir is the task's folder on the host and Instruction the text of
-	// instruction.md; both are set by loading.
-	Dir         string `toml:"-" json:"-"`
+	// FS is the task's folder, embedded or on disk, and Instruction the text
+	// of its instruction.md; both are set by loading.
+	FS          fs.FS  `toml:"-" json:"-"`
 	Instruction string `toml:"-" json:"-"`
 }
 
