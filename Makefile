@@ -1,0 +1,46 @@
+# The two commands of the README are run and test; help lists the rest.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+BIN     := bin/proofhouse
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS := -s -w -X proofhouse/internal/app.Version=$(VERSION)
+# -vcs is off so that an export without version control builds too.
+export GOFLAGS := -buildvcs=false
+
+.PHONY: help run test check bench generate clean build
+
+help: ## list the targets
+	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: ## install what is missing, build, measure the baseline on the quick tasks, write the report
+	@./install run
+ifndef NO_INSTALL
+	@$(MAKE) --no-print-directory build
+	@$(BIN) run --suite open-1 --quick --agent baseline --time 20s --build --out out/quick --replace --serve=auto
+endif
+
+build:
+	@CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/proofhouse
+	@echo "built $(BIN) ($$(du -h $(BIN) | cut -f1))"
+
+test: ## install what is missing and run all Go tests with the race detector
+	@./install test
+	go test -race -timeout 30m ./...
+
+check: ## vet, lint, tidy modules, generated files unchanged
+	@./install check
+	go vet ./...
+	go mod tidy -diff
+	go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0 run ./...
+
+bench: ## the benchmarks of docs/performance.md
+	@./install test
+	bench/run
+
+generate: ## rewrite golden files and derived documents: read the diff
+	go test ./... -run 'Golden|README' -update
+
+clean: ## remove what was built here; the data folder stays (proofhouse version prints where it is)
+	rm -rf bin out
