@@ -18,7 +18,8 @@ type Result struct {
 	Agent     string           `json:"agent"`
 	Provider  string           `json:"provider"` // sandbox provider
 	Isolation sandbox.Strength `json:"isolation"`
-	Status    string           `json:"status"` // "success", "cancelled", "error", as in Inspect
+	Status    string           `json:"status"`          // "started", "success", "cancelled", "error", as in Inspect
+	Error     string           `json:"error,omitempty"` // public sentence, for status "error"
 	Started   time.Time        `json:"started"`
 	Completed time.Time        `json:"completed"`
 	Resumes   int              `json:"resumes"` // how often the run was taken up again
@@ -28,6 +29,15 @@ type Result struct {
 	Notes     []string         `json:"notes"` // plain words a reader must see: "public tasks: memorisation not excluded"
 	Samples   []Sample         `json:"samples"`
 	Summary   Summary          `json:"summary"`
+	// Journal is what this result was derived from; a journal that was cut
+	// afterwards no longer fits it.
+	Journal JournalRef `json:"journal"`
+}
+
+// JournalRef names the state of a journal.
+type JournalRef struct {
+	Records int64             `json:"records"`
+	Head    proofhouse.Digest `json:"head"` // of the last record
 }
 
 // SuiteRef names a suite by name and by the digest over its built tasks.
@@ -77,6 +87,7 @@ type Sample struct {
 	Usage       sandbox.Usage       `json:"usage"`
 	Started     time.Time           `json:"started"`
 	Took        time.Duration       `json:"took"`
+	Bound       time.Duration       `json:"bound"`           // the sample's limit of time, box set-up included
 	Limit       string              `json:"limit,omitempty"` // "time", "submissions", "operator" as in Inspect
 	Error       string              `json:"error,omitempty"` // public sentence of an infrastructure error
 }
@@ -110,8 +121,9 @@ type Score struct {
 // Submission is an input that the agent submitted. Content lies in the run's
 // artifact folder by digest, unless the outcome is survives_fix.
 type Submission struct {
-	Number  int               `json:"number"` // from 1
-	At      time.Duration     `json:"at"`     // since the sample's start
+	Number  int               `json:"number"`  // from 1, over all attempts; a gap is a survivor
+	Attempt int               `json:"attempt"` // which start of the sample it came from
+	At      time.Duration     `json:"at"`      // since the sample's start, killed attempts included
 	Digest  proofhouse.Digest `json:"digest,omitempty"`
 	Bytes   int64             `json:"bytes"`
 	Verdict oracle.Verdict    `json:"verdict"`
@@ -124,8 +136,8 @@ type Submission struct {
 
 // Event is one line of a sample's transcript.
 type Event struct {
-	Seq  int64          `json:"seq"`
-	At   time.Duration  `json:"at"`   // since the sample's start
+	Seq  int64          `json:"seq"`  // of the journal's record
+	At   time.Duration  `json:"at"`   // since the sample's start, killed attempts included
 	Kind string         `json:"kind"` // "box", "probe", "exec", "info", "progress", "submit", "verdict", "limit", "error"
 	Text string         `json:"text"`
 	Data map[string]any `json:"data,omitempty"`
@@ -153,10 +165,12 @@ type Summary struct {
 	Median  time.Duration    `json:"median_first,omitempty"` // median time to first solve of the solved
 }
 
-// Point is one step of the curve.
+// Point is one step of the curve, with its pointwise interval.
 type Point struct {
 	At    time.Duration `json:"at"`
 	Share float64       `json:"share"`
+	Low   float64       `json:"low"`
+	High  float64       `json:"high"`
 }
 
 // Group is a rate within a class, language or level.

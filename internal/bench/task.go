@@ -2,6 +2,8 @@ package bench
 
 import (
 	"io/fs"
+	"path"
+	"time"
 
 	"proofhouse/internal/oracle"
 	"proofhouse/internal/proofhouse"
@@ -22,6 +24,19 @@ type Task struct {
 	// of its instruction.md; both are set by loading.
 	FS          fs.FS  `toml:"-" json:"-"`
 	Instruction string `toml:"-" json:"-"`
+	// Digest is over the whole folder: every path and every byte.
+	Digest proofhouse.Digest `toml:"-" json:"digest"`
+}
+
+// Short is the task's name without its suite: the name of its folder.
+func (t Task) Short() string { return path.Base(string(t.Task.Name)) }
+
+// Time is the task's own limit of a sample; 0 in the file is 20 minutes.
+func (t Task) Time() time.Duration {
+	if t.Agent.TimeoutSec == 0 {
+		return 20 * time.Minute
+	}
+	return time.Duration(t.Agent.TimeoutSec * float64(time.Second))
 }
 
 // TaskInfo is [task].
