@@ -10,8 +10,9 @@ import (
 )
 
 // Public is the result as anyone may read it: what survived the fix is gone
-// but for the run's total. Submissions that survive are taken out and the rest
-// numbered anew, with the events that tell of them; a sample whose final
+// but for the run's total. Submissions that survive are taken out, with the
+// events that tell of them, and the rest numbered anew, so that no gap says
+// which task has a survivor; a sample whose final
 // submission survived is unsolved, like one that submitted nothing that broke.
 // r is left as it is.
 func (r Result) Public() Result {
@@ -23,23 +24,25 @@ func (r Result) Public() Result {
 }
 
 func (s Sample) public() Sample {
+	survivors := s.Score.Survivors
 	s.Score.Survivors = 0
 	if s.Score.Outcome == oracle.SurvivesFix {
 		s.Score.Outcome = ""
 	}
-	number := map[int]int{} // kept submissions, by their number before
+	number, gap := map[int]int{}, false // kept submissions, by their number before
 	var kept []Submission
 	for _, sub := range s.Submissions {
 		if sub.Verdict.Outcome == oracle.SurvivesFix {
+			gap = true
 			continue
 		}
 		number[sub.Number] = len(kept) + 1
+		gap = gap || sub.Number != len(kept)+1
 		sub.Number = len(kept) + 1
 		kept = append(kept, sub)
 	}
-	survived := len(kept) != len(s.Submissions)
 	s.Submissions = kept
-	if !survived {
+	if !gap && survivors == 0 {
 		return s
 	}
 	var events []Event

@@ -33,6 +33,15 @@ func TestPublicHidesSurvivors(t *testing.T) {
 			event("exec", "fuzz", map[string]any{"number": 2}),
 		},
 	}}, Summary: Summary{Survivors: 1}}
+	// A journal's result has no survivors, but gaps where they were.
+	gaps := Result{Samples: []Sample{{
+		Score:       Score{Survivors: 1},
+		Submissions: []Submission{submission(2, oracle.NoBreak, "")},
+		Events:      []Event{event("submit", "a", map[string]any{"number": 1}), event("submit", "b", map[string]any{"number": 2})},
+	}}}.Public()
+	if s := gaps.Samples[0]; s.Submissions[0].Number != 1 || len(s.Events) != 1 || s.Events[0].Data["number"] != 1 {
+		t.Errorf("a gap is left: %+v", s)
+	}
 	before, err := json.Marshal(r)
 	if err != nil {
 		t.Fatal(err)
