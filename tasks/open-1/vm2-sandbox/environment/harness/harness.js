@@ -1,0 +1,12 @@
+'use strict';
+
+// The harness runs the input as a script inside the sandbox.
+const { VM } = require('vm2');
+
+module.exports = function (input) {
+  try {
+    new VM({ timeout: 3000 }).run(input.toString('utf8'));
+  } catch {
+    // Errors of the script are its own.
+  }
+};

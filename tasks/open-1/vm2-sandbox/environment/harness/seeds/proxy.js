@@ -1,0 +1,1 @@
+new Proxy({}, { get: (t, k) => String(k) }).name

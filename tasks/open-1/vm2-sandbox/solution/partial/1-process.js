@@ -1,0 +1,1 @@
+process.mainModule.require('fs').writeFileSync(process.env.CANARY, '')

@@ -1,0 +1,2 @@
+const deep = () => deep();
+try { deep(); } catch (e) { e.constructor.constructor('return process')().mainModule.require('fs').writeFileSync('x', ''); }
