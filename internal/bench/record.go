@@ -60,7 +60,8 @@ type TaskFacts struct {
 	Language string            `json:"language"`
 	Level    int               `json:"level"`
 	Human    int               `json:"human_minutes"`
-	Limit    time.Duration     `json:"limit"` // the sample's, box set-up included
+	Limit    time.Duration     `json:"limit"`  // the sample's, box set-up included
+	Limits   sandbox.Limits    `json:"limits"` // the agent box's
 }
 
 // Resumption says how a run was taken up again.

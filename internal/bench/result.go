@@ -85,6 +85,7 @@ type Sample struct {
 	Events      []Event             `json:"events"` // the transcript
 	Probe       sandbox.ProbeReport `json:"probe"`  // containment proof of the box
 	Usage       sandbox.Usage       `json:"usage"`
+	Limits      sandbox.Limits      `json:"limits"` // of the agent's box
 	Started     time.Time           `json:"started"`
 	Took        time.Duration       `json:"took"`
 	Bound       time.Duration       `json:"bound"`           // the sample's limit of time, box set-up included
@@ -132,6 +133,8 @@ type Submission struct {
 	Statement proofhouse.Digest `json:"statement,omitempty"`
 	Signed    bool              `json:"signed"`
 	Report    string            `json:"report,omitempty"` // symbolised crash report, cut to 64 KiB
+
+	pending string // its file while it has no verdict
 }
 
 // Event is one line of a sample's transcript.
