@@ -46,15 +46,24 @@ type Recipe struct {
 	Vulnerable Source `toml:"vulnerable" json:"vulnerable"`
 	Fixed      Source `toml:"fixed" json:"fixed"`
 	// Script, if not empty, is a shell script of the harness folder that
-	// builds in the box instead of the language's default (see Builder).
+	// builds a C target in the box instead of the default (see Builder).
 	Script string `toml:"script,omitempty" json:"script,omitempty"`
+	// Sources are globs of the C files, relative to the source, that the
+	// default build compiles; Flags are added to its compiler's.
+	Sources []string `toml:"sources,omitempty" json:"sources,omitempty"`
+	Flags   []string `toml:"flags,omitempty" json:"flags,omitempty"`
+	// Undefined adds the undefined-behaviour sanitizer to a C target.
+	Undefined bool `toml:"undefined,omitempty" json:"undefined,omitempty"`
+	// Cgo builds a Go target that has C in it, with the address sanitizer.
+	Cgo bool `toml:"cgo,omitempty" json:"cgo,omitempty"`
 }
 
 // Source pins third-party code. Exactly one of the groups is filled.
 type Source struct {
 	// A Go module or an npm package with all that it needs, by lock file
-	// (relative to the task's folder): a folder with go.mod and go.sum, or a
-	// package-lock.json. Every hash in it is checked on fetching.
+	// (relative to the task's folder): NAME.mod with NAME.sum beside it, or a
+	// package-lock.json of version 3. Every hash in it is checked on fetching.
+	// A C target takes one package and no lock.
 	Package string `toml:"package,omitempty" json:"package,omitempty"` // "golang.org/x/net", "minimist"
 	Version string `toml:"version,omitempty" json:"version,omitempty"`
 	Hash    string `toml:"hash,omitempty" json:"hash,omitempty"` // h1:… of the module zip, sha512-… of the npm tarball
