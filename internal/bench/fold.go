@@ -130,8 +130,13 @@ func (s *sampleState) add(rec Record, wrong func(string) error) error {
 	}
 	switch {
 	case rec.Probe != nil:
-		s.Probe, s.Status = rec.Probe.Report, Running
-		s.tell(rec, seen(rec.Probe.At), "probe", "box proved, agent starts", nil)
+		s.Probe = rec.Probe.Report
+		if rec.Probe.Failed != "" {
+			s.tell(rec, seen(rec.Probe.At), "probe", rec.Probe.Failed, nil)
+			return nil
+		}
+		s.Status = Running
+		s.tell(rec, seen(rec.Probe.At), "probe", "the box is proved, the agent starts", nil)
 	case rec.Event != nil:
 		e := *rec.Event
 		e.Seq, e.At = rec.Seq, seen(e.At)

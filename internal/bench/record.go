@@ -75,9 +75,10 @@ type Beginning struct {
 	Box string `json:"box,omitempty"`
 }
 
-// Probing is the containment proof.
+// Probing is the containment proof, or its failure.
 type Probing struct {
 	At     time.Duration       `json:"at"`
+	Failed string              `json:"failed,omitempty"` // public sentence: the agent does not start
 	Report sandbox.ProbeReport `json:"report"`
 }
 

@@ -113,7 +113,7 @@ func (e *engine) attempt(s *Session, end *Ending) error {
 	case ctx.Err() != nil:
 		end.Limit = "time"
 		s.settle(end)
-	case err != nil && !errors.Is(err, context.Canceled) && !(proofhouse.KindOf(err) == proofhouse.Limit && s.Left() == 0):
+	case err != nil && proofhouse.KindOf(err) != proofhouse.Limit: // a limit that the agent ran into is its own
 		end.Status, end.Error = Errored, proofhouse.PublicOf(err)
 	default:
 		if s.Left() == 0 {
@@ -208,8 +208,9 @@ func (e *engine) box(ctx context.Context, s *Session) (sandbox.Box, error) {
 	report, err := e.Prove(ctx, box, sandbox.NoNetwork)
 	if err != nil {
 		// The report of a box that leaks is the ground of the refusal.
-		_, _ = e.journal.append(Record{At: e.now(), Sample: &s.sample.ref, Probe: &Probing{At: time.Since(s.begun), Report: report}})
-		return box, err
+		probing := Probing{At: time.Since(s.begun), Report: report, Failed: proofhouse.PublicOf(err)}
+		_, lost := e.journal.append(Record{At: e.now(), Sample: &s.sample.ref, Probe: &probing})
+		return box, errors.Join(err, lost)
 	}
 	for name, text := range s.Task.Files {
 		if err := box.CopyIn(ctx, "/task/"+name, strings.NewReader(string(text)), 0o644); err != nil {
