@@ -36,34 +36,40 @@ func (u unit) goModule() tree {
 // makeGo builds with the modules of the lock as the only proxy. -mod=readonly
 // makes the go command refuse any module that the lock does not pin, and what
 // was linked is read back from the program.
-func (b *Builder) makeGo(ctx context.Context, u unit) (tree, error) {
+func (b *Builder) makeGo(ctx context.Context, u unit, progress func(string)) (tree, error) {
 	in := tree{}.merge("module", u.goModule()).merge("proxy", u.source.proxy)
-	env := []string{
-		"PATH=/usr/local/go/bin:/usr/local/bin:/usr/bin:/bin", "HOME=/work", "GOPROXY=file:///in/proxy", "GOSUMDB=off", "GOTOOLCHAIN=local",
-		"GOFLAGS=-mod=readonly -trimpath -buildvcs=false", "GOMODCACHE=/work/mod", "GOCACHE=" + goCache, "GO111MODULE=on", "GOWORK=off", "GOTMPDIR=/work",
-	}
-	flags := []string{"-ldflags=-buildid="}
-	if u.recipe.Cgo {
-		flags = append(flags, "-asan")
-		env = append(env, "CGO_ENABLED=1", "CC=clang", "CXX=clang++", "CGO_CFLAGS=-g -O1 -fno-omit-frame-pointer", "CGO_CXXFLAGS=-g -O1 -fno-omit-frame-pointer")
-	} else {
-		env = append(env, "CGO_ENABLED=0")
-	}
+	env, flags := goEnv(u.recipe.Cgo, goCache)
 	argv, made := []string{goTool, "build", "-o", "/out/harness"}, "harness"
 	if u.fuzz {
 		argv, made = []string{goTool, "test", "-c", "-fuzz=^FuzzHarness$", "-o", "/out/harness.test"}, "harness.test"
 	}
 	argv = append(append(argv, flags...), ".")
-	root, err := b.warmGo(ctx, u.root)
+	root, err := b.warmGo(ctx, u.root, u.recipe.Cgo, progress)
 	if err != nil {
 		return nil, err
 	}
-	files, err := b.inBox(ctx, root, in, sandbox.Command{Argv: argv, Env: env, Dir: "/in/module"})
+	// The go command trims its cache unless it did so today.
+	files, err := b.inBox(ctx, root, in,
+		sh("date +%s >"+goCache+"/trim.txt", env), sandbox.Command{Argv: argv, Env: env, Dir: "/in/module"})
 	if err != nil {
 		return nil, err
 	}
 	out := tree{made: files[made]}
 	return out, u.linked(files[made].data)
+}
+
+// goEnv is the go command's environment in a box and the flags of a build.
+func goEnv(cgo bool, cache string) (env, flags []string) {
+	env = []string{
+		"PATH=/usr/local/go/bin:/usr/local/bin:/usr/bin:/bin", "HOME=/work", "GOPROXY=file:///in/proxy", "GOSUMDB=off", "GOTOOLCHAIN=local",
+		"GOFLAGS=-mod=readonly -trimpath -buildvcs=false", "GOMODCACHE=/work/mod", "GOCACHE=" + cache, "GO111MODULE=on", "GOWORK=off", "GOTMPDIR=/work",
+	}
+	flags = []string{"-ldflags=-buildid="}
+	if !cgo {
+		return append(env, "CGO_ENABLED=0"), flags
+	}
+	const c = "-g -O1 -fno-omit-frame-pointer"
+	return append(env, "CGO_ENABLED=1", "CC=clang", "CXX=clang++", "CGO_CFLAGS="+c, "CGO_CXXFLAGS="+c), append(flags, "-asan")
 }
 
 // linked compares the modules in a program with the lock.

@@ -152,7 +152,7 @@ func (b *Builder) build(ctx context.Context, u unit, progress func(string)) (Bui
 	}
 	progress("building the " + what + " side")
 	start := time.Now()
-	files, err := b.make(ctx, u)
+	files, err := b.make(ctx, u, progress)
 	if err != nil {
 		return Build{}, fmt.Errorf("building the %s side: %w", what, err)
 	}
@@ -202,10 +202,10 @@ func (b *Builder) lock(key proofhouse.Digest) func() {
 }
 
 // make builds a unit and gives the files of its image.
-func (b *Builder) make(ctx context.Context, u unit) (tree, error) {
+func (b *Builder) make(ctx context.Context, u unit, progress func(string)) (tree, error) {
 	switch u.recipe.Language {
 	case Go:
-		return b.makeGo(ctx, u)
+		return b.makeGo(ctx, u, progress)
 	case C:
 		return b.makeC(ctx, u)
 	default:
@@ -240,7 +240,7 @@ var buildLimits = sandbox.Limits{
 
 // Bounds of what comes out of a box that builds.
 const (
-	maxBuilt      = 256 << 20 // bytes, all files together
+	maxBuilt      = 512 << 20 // bytes, all files together
 	maxBuiltFiles = 256
 )
 

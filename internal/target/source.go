@@ -205,17 +205,17 @@ func visible(t tree) tree {
 
 // Patch is the difference from the vulnerable source to the fixed one, as a
 // unified diff over what an agent sees of both: hint level 3.
-func (b *Builder) Patch(ctx context.Context, task fs.FS, r Recipe) (string, error) {
+func (b *Builder) Patch(ctx context.Context, task fs.FS, r Recipe) ([]byte, error) {
 	if err := r.Validate(); err != nil {
-		return "", err
+		return nil, err
 	}
 	vul, err := b.cfg.Fetch.resolve(ctx, task, r.Language, r.Vulnerable)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	fix, err := b.cfg.Fetch.resolve(ctx, task, r.Language, r.Fixed)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	return diffTrees(visible(vul.code), visible(fix.code)), nil
 }
@@ -223,8 +223,8 @@ func (b *Builder) Patch(ctx context.Context, task fs.FS, r Recipe) (string, erro
 // maxDiffed bounds a file that is compared line by line, in bytes.
 const maxDiffed = 4 << 20
 
-func diffTrees(a, b tree) string {
-	var out strings.Builder
+func diffTrees(a, b tree) []byte {
+	var out bytes.Buffer
 	for _, name := range (tree{}).merge("", a).merge("", b).names() {
 		x, y := a[name].data, b[name].data
 		if bytes.Equal(x, y) {
@@ -247,5 +247,5 @@ func diffTrees(a, b tree) string {
 		}
 		out.Write(d)
 	}
-	return out.String()
+	return out.Bytes()
 }
