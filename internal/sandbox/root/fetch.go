@@ -1,6 +1,7 @@
 package root
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -8,8 +9,8 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"path"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"proofhouse/internal/proofhouse"
@@ -141,8 +142,19 @@ func (s Store) download(ctx context.Context, client *http.Client, address string
 	return d, n, os.Rename(tmp.Name(), dst)
 }
 
-// index fetches, verifies and reads what a suite offers.
+// index fetches, verifies and reads what packages a suite offers.
 func (s Store) index(ctx context.Context, client *http.Client, suite string, now time.Time) (Index, []candidate, error) {
+	ix, plain, err := s.signed(ctx, client, suite, "main/binary-"+debianArch+"/Packages.xz", now)
+	if err != nil {
+		return Index{}, nil, err
+	}
+	list, err := parsePackages(bytes.NewReader(plain), suite)
+	return ix, list, err
+}
+
+// signed fetches a compressed file that a suite's index signs, from the first
+// archive that serves both soundly.
+func (s Store) signed(ctx context.Context, client *http.Client, suite, name string, now time.Time) (Index, []byte, error) {
 	sources, err := readSources(or(s.Apt, "/etc/apt"))
 	if err != nil {
 		return Index{}, nil, err
@@ -157,13 +169,16 @@ func (s Store) index(ctx context.Context, client *http.Client, suite string, now
 	}
 	var faults []error
 	for _, base := range bases {
-		ix, list, err := readSuite(ctx, client, base+"/dists/"+suite, suite, func(b []byte) (inRelease, error) {
+		ix, plain, err := readSigned(ctx, client, base+"/dists/"+suite, suite, name, func(b []byte) (inRelease, error) {
 			return verifyInRelease(b, keys, suite, now)
 		})
 		if err == nil {
-			return ix, list, nil
+			return ix, plain, nil
 		}
 		faults = append(faults, err)
+	}
+	if err := ctx.Err(); err != nil {
+		return Index{}, nil, err
 	}
 	return Index{}, nil, proofhouse.Errorf(kindOf(faults), errors.Join(faults...), "no archive of apt's sources gives a sound index of Debian %s: check the network and apt's sources", suite)
 }
@@ -182,7 +197,7 @@ func kindOf(faults []error) proofhouse.Kind {
 	return proofhouse.Unavailable
 }
 
-func readSuite(ctx context.Context, client *http.Client, dist, suite string, verify func([]byte) (inRelease, error)) (Index, []candidate, error) {
+func readSigned(ctx context.Context, client *http.Client, dist, suite, name string, verify func([]byte) (inRelease, error)) (Index, []byte, error) {
 	b, err := readSmall(ctx, client, dist+"/InRelease", 4<<20)
 	if err != nil {
 		return Index{}, nil, fmt.Errorf("fetching the index of %s: %w", suite, err)
@@ -191,28 +206,29 @@ func readSuite(ctx context.Context, client *http.Client, dist, suite string, ver
 	if err != nil {
 		return Index{}, nil, err
 	}
-	const name = "main/binary-" + debianArch + "/Packages.xz"
 	sum, ok := rel.Files[name]
 	if !ok || sum.Size > 64<<20 {
-		return Index{}, nil, proofhouse.Errorf(proofhouse.Integrity, nil, "the index of %s lists no usable packages: try another mirror", suite)
+		return Index{}, nil, proofhouse.Errorf(proofhouse.Integrity, nil, "the index of %s lists no usable %s: try another mirror", suite, path.Base(name))
 	}
 	address := dist + "/" + name
 	if rel.ByHash {
-		address = dist + "/" + strings.TrimSuffix(name, "Packages.xz") + "by-hash/SHA256/" + sum.Digest.Hex()
+		address = dist + "/" + path.Dir(name) + "/by-hash/SHA256/" + sum.Digest.Hex()
 	}
 	packed, err := readSmall(ctx, client, address, sum.Size)
+	if errors.Is(err, errGone) && rel.ByHash { // a mirror that keeps no copies by hash
+		packed, err = readSmall(ctx, client, dist+"/"+name, sum.Size)
+	}
 	if err != nil {
-		return Index{}, nil, fmt.Errorf("fetching the packages of %s: %w", suite, err)
+		return Index{}, nil, fmt.Errorf("fetching %s of %s: %w", path.Base(name), suite, err)
 	}
 	if got := proofhouse.DigestOf(packed); got != sum.Digest {
-		return Index{}, nil, proofhouse.Errorf(proofhouse.Integrity, nil, "the packages of %s are not what its index signs: the mirror is faulty, try another", suite)
+		return Index{}, nil, proofhouse.Errorf(proofhouse.Integrity, nil, "%s of %s is not what its index signs: the mirror is faulty or changed just now, try again", path.Base(name), suite)
 	}
 	plain, err := decompressAll(packed, 512<<20)
 	if err != nil {
-		return Index{}, nil, fmt.Errorf("reading the packages of %s: %w", suite, err)
+		return Index{}, nil, fmt.Errorf("reading %s of %s: %w", path.Base(name), suite, err)
 	}
-	list, err := parsePackages(strings.NewReader(string(plain)), suite)
-	return rel.Index, list, err
+	return rel.Index, plain, nil
 }
 
 func or(a, b string) string {

@@ -39,7 +39,7 @@ type Recipe struct {
 
 var (
 	namePattern    = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,39}$`)
-	packagePattern = regexp.MustCompile(`^[a-z0-9][a-z0-9+.-]{1,127}$`)
+	packagePattern = regexp.MustCompile(`^[a-z0-9][a-z0-9+.-]{0,127}$`)
 	goPattern      = regexp.MustCompile(`^go1\.[0-9]{1,3}(\.[0-9]{1,3})?(rc[0-9]{1,2})?$`)
 )
 
