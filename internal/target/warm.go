@@ -54,14 +54,15 @@ func (b *Builder) warmGo(ctx context.Context, root sandbox.Image, cgo bool, prog
 	}
 	progress("compiling the standard library, once for all Go targets")
 	var main bytes.Buffer
-	main.WriteString("package main\n\nimport (\n")
+	main.WriteString("package main\n\n")
+	if cgo {
+		main.WriteString("import \"C\"\n\n")
+	}
+	main.WriteString("import (\n")
 	for _, p := range warmImports {
 		fmt.Fprintf(&main, "\t_ %q\n", p)
 	}
 	main.WriteString(")\n\nfunc main() {}\n")
-	if cgo {
-		main.WriteString("\n// #include <stdlib.h>\nimport \"C\"\n")
-	}
 	in := tree{
 		"module/go.mod":       {data: []byte("module warm\n\ngo 1.21\n")},
 		"module/main.go":      {data: main.Bytes()},
