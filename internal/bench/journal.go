@@ -159,7 +159,7 @@ type journal struct {
 // openJournal opens a journal for appending and calls each with every record
 // that is there. A torn end is cut off; its length is given.
 func openJournal(name string, each func(Record) error) (j *journal, torn int64, err error) {
-	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o644)
+	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600) // it tells which samples have survivors
 	if err != nil {
 		return nil, 0, diskError(err)
 	}
