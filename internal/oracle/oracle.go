@@ -47,7 +47,8 @@ type Rule struct {
 	Symptom Symptom `toml:"symptom" json:"symptom"`
 	// Runs a side; all must agree. 0 is 3.
 	Runs int `toml:"runs,omitempty" json:"runs"`
-	// TimeoutSec bounds one run in wall time; CPU time is bounded by it too. 0 is 10.
+	// TimeoutSec bounds the CPU time of one run; wall time is bounded by twice
+	// that and 2 s, so that a loaded machine changes no outcome. 0 is 10.
 	TimeoutSec float64 `toml:"timeout_sec,omitempty" json:"timeout_sec"`
 	// Signature is what the intended break looks like: "<class>:<function>"
 	// of the crash's first project frame, each part possibly empty, several
@@ -80,7 +81,10 @@ type Observation struct {
 	CPU        time.Duration `json:"cpu"`
 	Wall       time.Duration `json:"wall"`
 	PeakMemory int64         `json:"peak_memory,omitempty"`
-	Detail     string        `json:"detail,omitempty"` // what escaped, which prototype; from the host's own reading
+	// Alloc is how many bytes the driver counted as allocated, 0 where it
+	// reported nothing.
+	Alloc  int64  `json:"alloc,omitempty"`
+	Detail string `json:"detail,omitempty"` // what escaped, which prototype; from the host's own reading
 	// Raw are the digests of the kept raw outputs by name: stdout, stderr, report.
 	Raw map[string]proofhouse.Digest `json:"raw,omitempty"`
 }
