@@ -1,5 +1,7 @@
 package sandbox
 
+import "slices"
+
 // Canary is a listener that the host put up for one box, which the box must
 // not reach.
 type Canary struct {
@@ -25,4 +27,30 @@ type CanaryResult struct {
 	Name    string `json:"name"`
 	Reached bool   `json:"reached"` // the listener's token came back, or the connection stood
 	Error   string `json:"error,omitempty"`
+}
+
+// Merge gives what either report saw. A canary counts as reached if either
+// reached it.
+func (r ProbeReport) Merge(o ProbeReport) ProbeReport {
+	union := func(a, b []string) []string {
+		all := append(append([]string{}, a...), b...)
+		slices.Sort(all)
+		return slices.Compact(all)
+	}
+	r.Interfaces, r.Routes = union(r.Interfaces, o.Interfaces), union(r.Routes, o.Routes)
+	r.Resolvers, r.Sockets = union(r.Resolvers, o.Resolvers), union(r.Sockets, o.Sockets)
+	if r.Kernel == "" {
+		r.Kernel = o.Kernel
+	}
+	r.Canaries = slices.Clone(r.Canaries)
+	for _, c := range o.Canaries {
+		i := slices.IndexFunc(r.Canaries, func(mine CanaryResult) bool { return mine.Name == c.Name })
+		switch {
+		case i < 0:
+			r.Canaries = append(r.Canaries, c)
+		case c.Reached && !r.Canaries[i].Reached:
+			r.Canaries[i] = c
+		}
+	}
+	return r
 }
