@@ -75,6 +75,9 @@ func (s Images) Write(fill func(w *erofs.Writer) error) (img Image, err error) {
 	if err := w.Close(); err != nil {
 		return Image{}, err
 	}
+	if err := unpack(tmp); err != nil {
+		return Image{}, err
+	}
 	if _, err := tmp.Seek(0, 0); err != nil {
 		return Image{}, err
 	}
