@@ -144,7 +144,7 @@ func sanitizerStack(b []byte) []frame {
 
 // functionName is a C or C++ function without its parameters.
 func functionName(s string) string {
-	s = strings.TrimSpace(s)
+	s = strings.ReplaceAll(strings.TrimSpace(s), "(anonymous namespace)::", "")
 	if strings.HasPrefix(s, "operator") {
 		s, _, _ = strings.Cut(s, "(")
 		return clean(s)

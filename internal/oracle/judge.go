@@ -89,10 +89,11 @@ const (
 	boundWall   = "wall"
 	boundCPU    = "cpu"
 	boundMemory = "memory"
+	boundFiles  = "files" // ours: more files than are looked at
 )
 
 func limitReason(rule Rule, bound string) string {
-	what := map[string]string{boundWall: "wall time", boundCPU: "CPU time", boundMemory: "memory"}[bound]
+	what := map[string]string{boundWall: "wall time", boundCPU: "CPU time", boundMemory: "memory", boundFiles: "number of files"}[bound]
 	if rule.Symptom == Hang || rule.Symptom == Memory {
 		return fmt.Sprintf("a run was ended at its bound of %s, but the difference between the builds is not what the task asks for", what)
 	}
