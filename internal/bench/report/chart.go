@@ -50,7 +50,7 @@ func newCharts(runs []bench.Result) []chart {
 		return nil
 	}
 	return []chart{
-		newChart("wide", 720, 330, runs, end),
+		newChart("wide", 1000, 380, runs, end),
 		newChart("narrow", 360, 280, runs, end),
 	}
 }

@@ -69,6 +69,8 @@ func span(d time.Duration) word {
 	switch {
 	case d < 0:
 		return "–"
+	case d == 0:
+		return "0 s"
 	case d < time.Millisecond:
 		return word(fmt.Sprintf("%d µs", d.Microseconds()))
 	case d < time.Second:
