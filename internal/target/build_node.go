@@ -7,9 +7,10 @@ const nodeTool = "/usr/bin/node"
 // compile, and no box is needed, since nothing of the packages runs.
 func (u unit) makeJavaScript() (tree, error) {
 	t := tree{}.merge("", u.source.code).merge("harness", u.harness)
-	t["run.js"] = u.driver["run.js"]
-	if u.fuzz {
-		t["fuzz.js"] = u.driver["fuzz.js"]
+	for name, n := range u.driver {
+		if u.fuzz || name == "run.js" || name == "prototypes.js" {
+			t[name] = n
+		}
 	}
 	return t, t.check()
 }

@@ -110,7 +110,7 @@ func rooted(b []byte) func() {
 // fuzzing processes comes first.
 func keep(kind, place string, b []byte) {
 	_ = os.MkdirAll(candidates, 0o777)
-	for i := range perSite {
+	for i := 0; i < perSite; i++ { // a lock may ask for an older language
 		name := filepath.Join(candidates, fmt.Sprintf("%s-%s-%d", kind, place, i))
 		f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 		if err != nil {
