@@ -111,14 +111,13 @@ func edit(t testing.TB, in fstest.MapFS, name, old, new string) fstest.MapFS {
 }
 
 // fixtureTrials are the tasks of a fixture suite with builds that nobody runs.
-func fixtureTrials(t testing.TB, tasks int) (SuiteRef, []Trial) {
-	t.Helper()
+func fixtureTrials(tasks int) (SuiteRef, []Trial) {
 	s, err := OpenSuite(fixtureSuite(tasks), "demo", today)
 	if err != nil {
-		t.Fatal(err)
+		panic(err)
 	}
 	if len(s.Faults) > 0 {
-		t.Fatal(faultError(s.Faults))
+		panic(faultError(s.Faults))
 	}
 	var trials []Trial
 	for _, task := range s.Tasks {
@@ -197,8 +196,12 @@ func submits(texts ...string) Agent {
 
 func fixtureSetup(t testing.TB, tasks int, agent Agent) Setup {
 	t.Helper()
-	ref, trials := fixtureTrials(t, tasks)
-	dir := t.TempDir()
+	return setupIn(t.TempDir(), tasks, agent)
+}
+
+// setupIn is a run of a fixture suite without boxes.
+func setupIn(dir string, tasks int, agent Agent) Setup {
+	ref, trials := fixtureTrials(tasks)
 	return Setup{
 		Suite: ref, Public: true, Trials: trials, Agent: agent, Verifier: textVerifier{},
 		Config: Config{Epochs: 1, Level: -1, Parallel: 2, Seed: 1},
