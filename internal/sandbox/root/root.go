@@ -75,7 +75,7 @@ type Substitute struct {
 }
 
 // rules is part of every key: raise it when the same lock gives another image.
-const rules = "proofhouse root rules 1"
+const rules = "proofhouse root rules 2"
 
 // List names the recipes, sorted.
 func (s Store) List() ([]string, error) {
