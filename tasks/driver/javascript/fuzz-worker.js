@@ -31,7 +31,8 @@ post('Profiler.startPreciseCoverage', { callCount: true, detailed: true });
 
 const harness = require(path.join(__dirname, 'harness', 'harness.js'));
 const text = sources();
-const mutate = mutator(seed, text, maxInput);
+const slow = symptom === 'hang' || symptom === 'memory';
+const mutate = mutator(seed, text, slow ? maxInput : 4096, slow);
 const r = random(seed * 31 + 7);
 const compare = snapshot();
 const seen = new Set();
@@ -97,6 +98,9 @@ function outside() {
   return '';
 }
 
+// looks says whether a property is looked at: without a symptom, all are.
+const looks = (what) => symptom === '' || symptom === what;
+
 // execute runs the harness on one input and looks at what it left; true means
 // that the thread is spoilt.
 async function execute(input) {
@@ -110,7 +114,7 @@ async function execute(input) {
   } catch (err) {
     caught = err || new Error('a thrown nothing');
   }
-  const polluted = compare(watched);
+  const polluted = looks('pollution') ? compare(watched) : [];
   if (polluted.length > 0) {
     tell('polluted', polluted[0].split('.')[0], input);
     return true;
@@ -119,13 +123,13 @@ async function execute(input) {
     const line = String(caught.stack || caught).split('\n').find((l) => l.startsWith('    at '));
     tell('exception', line || caught, input);
   }
-  if (symptom === '' || symptom === 'canary') {
+  if (looks('canary')) {
     if (fs.existsSync(canary)) {
       fs.unlinkSync(canary);
       tell('canary', 'canary', input);
     }
   }
-  if (symptom === '' || symptom === 'escape') {
+  if (looks('escape')) {
     const what = outside();
     if (what) tell('escape', path.dirname(what), input);
     if (what || fs.readdirSync(root).length > 0) {
@@ -158,10 +162,10 @@ async function main() {
       if (await execute(input)) return;
       const ms = performance.now() - at;
       batch.push(input);
-      if (ms > 8 && fresh([slowness(input, ms)])) add(input);
+      if (slow && ms > 4 && fresh([slowness(input, ms)])) add(input);
     }
     parentPort.postMessage({ execs: batchSize });
-    const other = compare(Infinity);
+    const other = looks('pollution') ? compare(Infinity) : [];
     if (other.length > 0) {
       tell('polluted', other[0].split('.')[0], batch[batchSize - 1]);
       return;

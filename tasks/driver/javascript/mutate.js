@@ -39,7 +39,9 @@ function random(seed) {
   return { below, pick: (list) => list[below(list.length)], one: (n) => below(n) === 0 };
 }
 
-exports.mutator = function (seed, text, max) {
+// mutator makes mutations of at most max bytes; long ones are common only where
+// slow says that time or memory is what is looked for.
+exports.mutator = function (seed, text, max, slow) {
   const r = random(seed);
   const learnt = literals(text);
   const token = () => (learnt.length && r.one(2) ? r.pick(learnt) : r.pick(generic));
@@ -64,7 +66,7 @@ exports.mutator = function (seed, text, max) {
   ];
   // grow repeats a part or a token many times: what is quadratic or worse
   // shows only at length.
-  const grow = (b) => splice(b, r.below(b.length + 1), 0, repeat(b.length && r.one(2) ? part(b) : token(), 1 << (4 + r.below(12))));
+  const grow = (b) => splice(b, r.below(b.length + 1), 0, repeat(b.length && r.one(2) ? part(b) : token(), 1 << (3 + r.below(slow ? 13 : 7))));
 
   return function (b, other) {
     if (r.one(3)) {
@@ -73,7 +75,7 @@ exports.mutator = function (seed, text, max) {
     }
     let out = b;
     for (let n = 1 + r.below(4); n > 0; n--) out = r.pick(bytes)(out, other);
-    if (r.one(24)) out = grow(out);
+    if (r.one(slow ? 6 : 32)) out = grow(out);
     return out.subarray(0, max);
   };
 };
