@@ -1,0 +1,5 @@
+module target
+
+go 1.21
+
+require google.golang.org/protobuf v1.33.0
