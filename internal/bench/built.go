@@ -121,10 +121,9 @@ func (s BuiltStore) Put(b Built) error {
 	return writeWhole(s.path(b.Task), data, 0o644)
 }
 
-// Load reads a built task and checks that it was made from the task as it is
-// now, and that every image has the digest that the record names. verified
-// remembers images across calls, since tasks share roots; nil checks all.
-func (s BuiltStore) Load(t Task, verified map[proofhouse.Digest]bool) (Built, error) {
+// record reads a built task and checks that it was made from the task as it
+// is now.
+func (s BuiltStore) record(t Task) (Built, error) {
 	data, err := os.ReadFile(s.path(t.Task.Name))
 	if errors.Is(err, fs.ErrNotExist) {
 		return Built{}, proofhouse.Errorf(proofhouse.NotFound, nil, "task %s is not built: run `suite build`", t.Task.Name)
@@ -139,6 +138,17 @@ func (s BuiltStore) Load(t Task, verified map[proofhouse.Digest]bool) (Built, er
 	if b.Folder != t.Digest {
 		return Built{}, proofhouse.Errorf(proofhouse.Conflict, nil, "task %s has changed since it was built: run `suite build` again", t.Task.Name)
 	}
+	return b, nil
+}
+
+// Load reads a built task and checks that it was made from the task as it is
+// now, and that every image has the digest that the record names. verified
+// remembers images across calls, since tasks share roots; nil checks all.
+func (s BuiltStore) Load(t Task, verified map[proofhouse.Digest]bool) (Built, error) {
+	b, err := s.record(t)
+	if err != nil {
+		return Built{}, err
+	}
 	if verified == nil {
 		verified = map[proofhouse.Digest]bool{}
 	}
@@ -152,6 +162,21 @@ func (s BuiltStore) Load(t Task, verified map[proofhouse.Digest]bool) (Built, er
 		img.Path = filepath.Join(s.Images.Dir, img.Digest.Hex()+".erofs")
 	}
 	return b, nil
+}
+
+// Has says whether a task is built from its folder as it is now and all its
+// images are there. It is for lists: it reads no image, as Load does.
+func (s BuiltStore) Has(t Task) bool {
+	b, err := s.record(t)
+	if err != nil {
+		return false
+	}
+	for _, img := range b.images() {
+		if _, err := s.Images.Open(img.Digest); err != nil {
+			return false
+		}
+	}
+	return true
 }
 
 // images are all images of a built task, each once per use.

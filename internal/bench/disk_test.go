@@ -57,7 +57,7 @@ func TestFullDisk(t *testing.T) {
 				setup.Folder = filepath.Join(disk, "out")
 			} else {
 				setup.Private = filepath.Join(disk, "private")
-				if err := os.WriteFile(ballast, bytes.Repeat([]byte("x"), 128<<10), 0o644); !isFull(err) {
+				if err := os.WriteFile(ballast, bytes.Repeat([]byte("x"), 256<<10), 0o644); !isFull(err) {
 					t.Fatal("the disk is not full")
 				}
 			}

@@ -187,11 +187,11 @@ func (s *Session) Submit(ctx context.Context, input []byte) (Feedback, error) {
 	}
 	file, err := s.engine.keepPending(input)
 	if err != nil {
-		return Feedback{}, err
+		return Feedback{}, s.engine.fatal(err) // a disk that takes no more ends the run, not this sample alone
 	}
 	a := Acceptance{Number: s.number + 1, At: time.Since(s.begun), File: file}
 	if err := s.engine.journal.put(Record{At: s.engine.now(), Sample: &s.sample.ref, Accepted: &a}); err != nil {
-		return Feedback{}, err
+		return Feedback{}, s.engine.fatal(err)
 	}
 	s.number = a.Number
 	return s.judge(a, input)
@@ -201,8 +201,11 @@ func (s *Session) Submit(ctx context.Context, input []byte) (Feedback, error) {
 // and not to the sample's limit, which the submission has met.
 func (s *Session) judge(a Acceptance, input []byte) (Feedback, error) {
 	d, err := s.engine.decide(s.sample, a, input)
+	if stopped := s.engine.ctx.Err(); err != nil && stopped != nil {
+		return Feedback{}, stopped
+	}
 	if err != nil {
-		return Feedback{}, err
+		return Feedback{}, s.engine.fatal(err)
 	}
 	s.infra = ""
 	if d.Verdict.Outcome == oracle.InfraError {
