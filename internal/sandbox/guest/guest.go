@@ -39,6 +39,8 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		err = copyIn(args[1:], stdin)
 	case "copyout":
 		err = copyOut(args[1:], stdout)
+	case "run":
+		err = run(args[1:])
 	case "probe":
 		err = probe(stdin, stdout)
 	default:
