@@ -22,7 +22,7 @@ func TestExamples(t *testing.T) {
 		"compare.html": {madeUp("ladder", 1, k), madeUp("baseline", 1, k), madeUp("noop", 1, k)},
 		"many.html":    {madeUp("baseline", 42, k)},
 	} {
-		if err := os.WriteFile(filepath.Join(dir, name), written(t, Input{Runs: runs, Open: k.open}), 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, name), written(t, Input{Runs: runs, Artifact: k.read}), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}

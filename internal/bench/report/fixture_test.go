@@ -1,10 +1,8 @@
 package report
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -26,9 +24,9 @@ func (k kept) put(b []byte) proofhouse.Digest {
 	return d
 }
 
-func (k kept) open(d proofhouse.Digest) (io.ReadCloser, error) {
+func (k kept) read(d proofhouse.Digest) ([]byte, error) {
 	if b, ok := k[d]; ok {
-		return io.NopCloser(bytes.NewReader(b)), nil
+		return b, nil
 	}
 	return nil, errors.New("no such artifact")
 }
@@ -140,7 +138,7 @@ func madeUp(agent string, epochs int, k kept) bench.Result {
 func (p plan) sample(agent string, epoch, i int, start time.Time, k kept) bench.Sample {
 	s := bench.Sample{
 		Task: proofhouse.TaskID("open-1/" + p.task), Epoch: epoch, Cluster: p.cluster, Class: p.class, CWE: p.cwe, Language: p.language,
-		Human: p.human, Attempts: 1, Status: bench.Scored, Probe: held(), Bound: 20 * time.Second, Limit: "time",
+		Human: p.human, Attempts: 1, Status: bench.Scored, Probe: held(), Bound: 20 * time.Second, Limit: "time", Limits: sandbox.DefaultLimits,
 		Usage:   sandbox.Usage{CPU: 17600 * time.Millisecond, PeakMemory: 214 << 20},
 		Started: start.Add(time.Duration(i) * 20 * time.Second), Took: 20100 * time.Millisecond,
 	}
@@ -235,12 +233,14 @@ func summarise(r *bench.Result) {
 		}
 		for i, key := range []string{s.Class, s.Language, fmt.Sprint(s.Level)} {
 			g := by[i][key]
-			g.Samples++
-			if s.Score.Solved {
-				g.Solved++
-			}
-			if s.Status != bench.Scored {
+			switch s.Status {
+			case bench.Errored:
 				g.Errors++
+			case bench.Scored:
+				g.Samples++
+				if s.Score.Solved {
+					g.Solved++
+				}
 			}
 			by[i][key] = g
 		}
@@ -248,7 +248,7 @@ func summarise(r *bench.Result) {
 	for i := range by {
 		for _, key := range slices.Collect(maps.Keys(by[i])) {
 			g := by[i][key]
-			g.Wilson = stat.Wilson(g.Solved, g.Samples-g.Errors, stat.Level)
+			g.Wilson = stat.Wilson(g.Solved, g.Samples, stat.Level)
 			by[i][key] = g
 		}
 	}

@@ -142,7 +142,7 @@ func TestHostileStringsStayText(t *testing.T) {
 			}
 		}
 		var page bytes.Buffer
-		if err := Write(&page, Input{Runs: runs, Open: k.open}); err != nil {
+		if err := Write(&page, Input{Runs: runs, Artifact: k.read}); err != nil {
 			t.Fatal(err)
 		}
 		if found := faults(page.Bytes()); len(found) > 0 {
@@ -211,7 +211,7 @@ func TestSurvivorsAreACountOnly(t *testing.T) {
 	s.Score.Outcome, s.Score.Survivors, r.Summary.Survivors = oracle.SurvivesFix, 1, 1
 	s.Events = append(s.Events, bench.Event{Kind: "verdict", Text: "UNFIXED-EVENT", Data: map[string]any{"outcome": "survives_fix", "number": 2}})
 	var page bytes.Buffer
-	if err := Write(&page, Input{Runs: []bench.Result{r}, Open: k.open}); err != nil {
+	if err := Write(&page, Input{Runs: []bench.Result{r}, Artifact: k.read}); err != nil {
 		t.Fatal(err)
 	}
 	for _, word := range []string{"UNFIXED", "survives_fix", string(proofhouse.DigestOf([]byte("UNFIXED-INPUT"))), "554e4649584544"} {

@@ -85,7 +85,7 @@ func written(t *testing.T, in Input) []byte {
 
 func TestOutline(t *testing.T) {
 	k := kept{}
-	got, err := outline(written(t, Input{Runs: []bench.Result{madeUp("baseline", 1, k), madeUp("ladder", 1, k), madeUp("noop", 1, k)}, Open: k.open}))
+	got, err := outline(written(t, Input{Runs: []bench.Result{madeUp("baseline", 1, k), madeUp("ladder", 1, k), madeUp("noop", 1, k)}, Artifact: k.read}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,7 +107,7 @@ func TestOutline(t *testing.T) {
 // Every figure of the page has its explanation beside it.
 func TestEachFigureSaysHowToReadIt(t *testing.T) {
 	k := kept{}
-	page := written(t, Input{Runs: []bench.Result{madeUp("ladder", 1, k), madeUp("noop", 1, k)}, Open: k.open})
+	page := written(t, Input{Runs: []bench.Result{madeUp("ladder", 1, k), madeUp("noop", 1, k)}, Artifact: k.read})
 	doc, err := html.Parse(bytes.NewReader(page))
 	if err != nil {
 		t.Fatal(err)
@@ -191,7 +191,7 @@ func TestLeaksAndForgeries(t *testing.T) {
 	r := madeUp("baseline", 1, k)
 	r.Samples[0].Probe.Canaries[0].Reached = true
 	k[r.Samples[0].Submissions[0].Digest] = []byte("SWAPPED")
-	page := string(written(t, Input{Runs: []bench.Result{r}, Open: k.open}))
+	page := string(written(t, Input{Runs: []bench.Result{r}, Artifact: k.read}))
 	if !strings.Contains(page, "Leaky: a process in the box reached 1 of 5 listeners") {
 		t.Error("the leak is not shown")
 	}
@@ -205,7 +205,7 @@ func TestLeaksAndForgeries(t *testing.T) {
 
 func TestManySamplesStayUsable(t *testing.T) {
 	k := kept{}
-	page := written(t, Input{Runs: []bench.Result{madeUp("baseline", 42, k)}, Open: k.open})
+	page := written(t, Input{Runs: []bench.Result{madeUp("baseline", 42, k)}, Artifact: k.read})
 	t.Logf("504 samples: %d bytes", len(page))
 	if len(page) > 5<<20 {
 		t.Errorf("504 samples take %d bytes, want at most 5 MiB", len(page))

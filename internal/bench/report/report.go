@@ -24,9 +24,9 @@ type Input struct {
 	// no-op agent, the baseline, another model. Survivors in them are never
 	// shown but as a total (bench.Result.Public is applied here).
 	Runs []bench.Result
-	// Open opens what the first run kept, by digest. Nil, or an error, shows
-	// as content that is not at hand.
-	Open func(proofhouse.Digest) (io.ReadCloser, error)
+	// Artifact reads what the first run kept, by digest (bench.Artifact). Nil,
+	// or an error, shows as content that is not at hand.
+	Artifact func(proofhouse.Digest) ([]byte, error)
 }
 
 //go:embed style.css
@@ -51,7 +51,7 @@ func Write(w io.Writer, in Input) error {
 		runs[i] = r.Public()
 	}
 	buffered := bufio.NewWriterSize(w, 64<<10)
-	if err := page.Execute(buffered, newView(runs, in.Open)); err != nil {
+	if err := page.Execute(buffered, newView(runs, in.Artifact)); err != nil {
 		return fmt.Errorf("writing the report: %w", err)
 	}
 	if err := buffered.Flush(); err != nil {

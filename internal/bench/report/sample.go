@@ -3,7 +3,6 @@ package report
 import (
 	"encoding/json"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 	"strconv"
@@ -101,7 +100,7 @@ type usage struct {
 	Alarm          bool
 }
 
-func newSample(number int, s bench.Sample, r bench.Result, open func(proofhouse.Digest) (io.ReadCloser, error)) sampleView {
+func newSample(number int, s bench.Sample, r bench.Result, artifact func(proofhouse.Digest) ([]byte, error)) sampleView {
 	v := sampleView{
 		Number: number, Epoch: s.Epoch, Level: s.Level, Human: s.Human, Attempts: s.Attempts,
 		Task: label(string(s.Task)), Short: label(strings.TrimPrefix(string(s.Task), r.Suite.Name+"/")),
@@ -118,7 +117,7 @@ func newSample(number int, s bench.Sample, r bench.Result, open func(proofhouse.
 	for i, sub := range s.Submissions {
 		switch {
 		case slices.Contains(whole, i):
-			v.Final = append(v.Final, newSubmission(sub, i == len(s.Submissions)-1, open))
+			v.Final = append(v.Final, newSubmission(sub, i == len(s.Submissions)-1, artifact))
 		case len(v.Rest) < maxRows:
 			v.Rest = append(v.Rest, newRow(sub))
 		default:
@@ -181,9 +180,9 @@ func newRow(s bench.Submission) submissionRow {
 	return row
 }
 
-func newSubmission(s bench.Submission, last bool, open func(proofhouse.Digest) (io.ReadCloser, error)) submissionView {
+func newSubmission(s bench.Submission, last bool, artifact func(proofhouse.Digest) ([]byte, error)) submissionView {
 	v := submissionView{
-		submissionRow: newRow(s), Last: last, Content: readContent(open, s.Digest),
+		submissionRow: newRow(s), Last: last, Content: readContent(artifact, s.Digest),
 		Statement: label(string(s.Statement)), Signed: s.Signed, Took: span(s.Verdict.Took),
 		More: max(0, len(s.Verdict.Observations)-maxObserve),
 	}
@@ -283,16 +282,24 @@ func usages(s bench.Sample, r bench.Result) []usage {
 	u := usage{Name: "Time, box set-up included", Took: span(s.Took), Of: "no limit recorded"}
 	if bound > 0 {
 		u.Of = "of " + span(bound)
-		share := min(1, float64(s.Took)/float64(bound))
-		u.Width = word(strconv.FormatFloat(share*100, 'f', 1, 64) + "%")
+		u.Width = lengthOf(float64(s.Took) / float64(bound))
 		u.Alarm = s.Took > bound+bound/10+2*time.Second
 	}
 	all := []usage{u, {Name: "Processor time", Took: span(s.Usage.CPU), Of: "by the host's accounting"}}
 	if s.Usage.PeakMemory > 0 {
-		all = append(all, usage{Name: "Most memory held", Took: size(s.Usage.PeakMemory), Of: "by the host's accounting"})
+		m := usage{Name: "Most memory held", Took: size(s.Usage.PeakMemory), Of: "by the host's accounting"}
+		if most := s.Limits.Memory; most > 0 {
+			m.Of, m.Width = "of "+size(most), lengthOf(float64(s.Usage.PeakMemory)/float64(most))
+		}
+		all = append(all, m)
 	}
 	if s.Attempts > 1 {
 		all = append(all, usage{Name: "Attempts", Took: word(fmt.Sprintf("%d", s.Attempts)), Of: "the sample was begun again", Alarm: true})
 	}
 	return all
+}
+
+// lengthOf is a share as a length, at most the whole.
+func lengthOf(share float64) word {
+	return word(strconv.FormatFloat(100*max(0, min(1, share)), 'f', 1, 64) + "%")
 }

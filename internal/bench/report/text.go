@@ -3,7 +3,6 @@ package report
 import (
 	"encoding/hex"
 	"fmt"
-	"io"
 	"math"
 	"strconv"
 	"strings"
@@ -22,19 +21,18 @@ type word string
 
 // Bounds of what the page shows, in bytes.
 const (
-	maxLabel   = 200       // a name
-	maxLine    = 2 << 10   // a line of a transcript
-	maxReport  = 12 << 10  // a crash report
-	maxHex     = 1 << 10   // of a submission, as hex
-	maxContent = 4 << 10   // of a submission, as text
-	maxEvents  = 160       // lines of a transcript, head and tail
-	maxDetail  = 4         // submissions of a sample shown whole
-	maxRows    = 40        // submissions of a sample listed
-	maxObserve = 24        // observations of a verdict
-	maxList    = 64        // interfaces, routes, sockets
-	maxPrinted = 60        // samples whose details are printed
-	maxCompare = 8         // runs side by side
-	maxOpen    = 256 << 10 // read of an artifact
+	maxLabel   = 200      // a name
+	maxLine    = 2 << 10  // a line of a transcript
+	maxReport  = 12 << 10 // a crash report
+	maxHex     = 1 << 10  // of a submission, as hex
+	maxContent = 4 << 10  // of a submission, as text
+	maxEvents  = 160      // lines of a transcript, head and tail
+	maxDetail  = 4        // submissions of a sample shown whole
+	maxRows    = 40       // submissions of a sample listed
+	maxObserve = 24       // observations of a verdict
+	maxList    = 64       // interfaces, routes, sockets
+	maxPrinted = 60       // samples whose details are printed
+	maxCompare = 8        // runs side by side
 )
 
 func label(s string) text { return text(bench.Printable(s, maxLabel)) }
@@ -121,23 +119,18 @@ type content struct {
 	Textual   bool // it reads as text, so the text is shown first
 }
 
-func readContent(open func(proofhouse.Digest) (io.ReadCloser, error), d proofhouse.Digest) content {
-	if open == nil || d == "" {
+func readContent(artifact func(proofhouse.Digest) ([]byte, error), d proofhouse.Digest) content {
+	if artifact == nil || d == "" {
 		return content{Note: "The submission's bytes are not at hand."}
 	}
-	f, err := open(d)
+	b, err := artifact(d)
 	if err != nil {
 		return content{Note: "The submission's bytes are not at hand."}
 	}
-	defer func() { _ = f.Close() }()
-	b, err := io.ReadAll(io.LimitReader(f, maxOpen+1))
-	if err != nil {
-		return content{Note: "The submission's bytes could not be read."}
-	}
-	var c content
-	if len(b) <= maxOpen && proofhouse.DigestOf(b) != d {
+	if proofhouse.DigestOf(b) != d {
 		return content{Note: "The kept bytes do not have the recorded digest, so they are not shown."}
 	}
+	var c content
 	if len(b) > maxHex {
 		c.Note = word(fmt.Sprintf("The first %d bytes as hex; the rest is among the run's artifacts.", maxHex))
 	}

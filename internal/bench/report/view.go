@@ -3,7 +3,6 @@ package report
 import (
 	"cmp"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 	"strconv"
@@ -93,7 +92,7 @@ func newBar(in stat.Interval, at float64, known bool) bar {
 	}
 }
 
-func newView(runs []bench.Result, open func(proofhouse.Digest) (io.ReadCloser, error)) view {
+func newView(runs []bench.Result, artifact func(proofhouse.Digest) ([]byte, error)) view {
 	r := runs[0]
 	v := view{
 		Agent: label(r.Agent), Suite: label(r.Suite.Name), Run: label(string(r.Run)),
@@ -110,7 +109,7 @@ func newView(runs []bench.Result, open func(proofhouse.Digest) (io.ReadCloser, e
 		Machine: machineFacts(r), Setup: setupFacts(r),
 	}
 	for i, s := range r.Samples {
-		v.Samples = append(v.Samples, newSample(i+1, s, r, open))
+		v.Samples = append(v.Samples, newSample(i+1, s, r, artifact))
 	}
 	return v
 }
@@ -235,10 +234,9 @@ func newGroups(name word, by map[string]bench.Group) groups {
 	g := groups{Name: name}
 	for _, key := range slices.Sorted(maps.Keys(by)) {
 		x := by[key]
-		scored := max(0, x.Samples-x.Errors)
-		row := groupRow{Name: label(key), Solved: x.Solved, Scored: scored, Errored: x.Errors, Rate: "–"}
-		if scored > 0 {
-			rate := float64(x.Solved) / float64(scored)
+		row := groupRow{Name: label(key), Solved: x.Solved, Scored: x.Samples, Errored: x.Errors, Rate: "–"}
+		if x.Samples > 0 {
+			rate := float64(x.Solved) / float64(x.Samples)
 			row.Rate = percent(rate)
 			row.Bar = newBar(x.Wilson, rate, true)
 		}
