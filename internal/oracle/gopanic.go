@@ -8,10 +8,11 @@ import (
 )
 
 var (
-	goHead      = regexp.MustCompile(`(?m)^(panic|fatal error|runtime): ([^\n]*)`)
-	goGoroutine = regexp.MustCompile(`(?m)^goroutine [0-9]+ (?:gp=0x[0-9a-f]+ m=[^\n]*? )?\[[^\]\n]{1,64}\]:\n`)
-	goFile      = regexp.MustCompile(`^\t([^\n]+?):([0-9]+)(?: \+0x[0-9a-f]+)?(?: fp=[^\n]*)?\s*$`)
-	goNumbers   = regexp.MustCompile(`\[[-0-9:]+\]|0x[0-9a-f]+|\b[0-9]+\b`)
+	goHead       = regexp.MustCompile(`(?m)^(panic|fatal error|runtime): ([^\n]*)`)
+	goHeadWithin = regexp.MustCompile(`(panic|fatal error): ([^\n]*)`)
+	goGoroutine  = regexp.MustCompile(`(?m)^goroutine [0-9]+ (?:gp=0x[0-9a-f]+ m=[^\n]*? )?\[[^\]\n]{1,64}\]:\n`)
+	goFile       = regexp.MustCompile(`^\t([^\n]+?):([0-9]+)(?: \+0x[0-9a-f]+)?(?: fp=[^\n]*)?\s*$`)
+	goNumbers    = regexp.MustCompile(`\[[-0-9:]+\]|0x[0-9a-f]+|\b[0-9]+\b`)
 )
 
 // goPhrases name the classes of Go's run-time errors, the first that fits.
@@ -55,6 +56,10 @@ func parseGo(b []byte) (crash, bool) {
 		return crash{}, false
 	}
 	heads := goHead.FindAllSubmatchIndex(b, -1)
+	if heads == nil {
+		// The program's own last line was not ended.
+		heads = goHeadWithin.FindAllSubmatchIndex(b, -1)
+	}
 	var head []int
 	for _, h := range heads {
 		if h[0] < stacks[len(stacks)-1][0] && string(b[h[2]:h[3]]) != "runtime" {
