@@ -32,9 +32,21 @@ const (
 // of either kind but maps only the second: mapping the first is a SIGBUS for
 // the program, such as one that sets a locale.
 func unpack(f *os.File) error {
+	// The reader asks for more bytes than the last inode has, so that one
+	// which ends with the file needs room behind it.
+	whole, err := f.Seek(0, io.SeekEnd)
+	if err != nil {
+		return err
+	}
+	if err := f.Truncate(whole + 4096); err != nil {
+		return err
+	}
 	inline, err := inlined(f)
 	if err != nil {
 		return fmt.Errorf("finding small files: %w", err)
+	}
+	if err := f.Truncate(whole); err != nil {
+		return err
 	}
 	var head [superBlock + 128]byte
 	if _, err := f.ReadAt(head[:], 0); err != nil {
