@@ -1,0 +1,230 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
+
+	"proofhouse/internal/bench"
+	"proofhouse/internal/bench/agent"
+	"proofhouse/internal/proofhouse"
+	"proofhouse/internal/sandbox"
+)
+
+// RunRequest is what to measure.
+type RunRequest struct {
+	Suite string   // name or folder
+	Tasks []string // short names; empty is all
+	Quick bool     // only the suite's quick tasks
+	Agent string
+	// Build makes ready what is not built yet; else a task that is not built
+	// is an error.
+	Build    bool
+	Epochs   int
+	Time     time.Duration // of a sample, box set-up included; 0 is each task's own
+	Level    int           // hint level; -1 is each task's own
+	Parallel int           // samples side by side; 0 is the number of processors
+	Seed     int64
+	Out      string // output folder
+	Resume   bool   // take up the run in Out again
+	Replace  bool   // delete an earlier run in Out first
+	// Watch, if not nil, is called with the output folder when the run begins,
+	// in a goroutine of its own that Run waits for.
+	Watch func(ctx context.Context, folder string)
+}
+
+// Run measures an agent, and writes results.json, report.html and the Inspect
+// log into the output folder. say is told how building goes.
+func (a *App) Run(ctx context.Context, req RunRequest, say func(string)) (bench.Result, error) {
+	suite, err := a.Suite(req.Suite)
+	if err != nil {
+		return bench.Result{}, err
+	}
+	chosen, err := selectTasks(suite, req)
+	if err != nil {
+		return bench.Result{}, err
+	}
+	tried, err := agent.New(req.Agent)
+	if err != nil {
+		return bench.Result{}, err
+	}
+	if err := clearOutput(req); err != nil {
+		return bench.Result{}, err
+	}
+	if req.Build {
+		if err := a.BuildTasks(ctx, chosen, false, say); err != nil {
+			return bench.Result{}, err
+		}
+	}
+	trials, ref, err := a.Built.LoadTrials(suite.Name, chosen)
+	if err != nil {
+		return bench.Result{}, err
+	}
+	verifier, err := a.Verifier()
+	if err != nil {
+		return bench.Result{}, err
+	}
+	provider, err := a.Provider()
+	if err != nil {
+		return bench.Result{}, err
+	}
+	private := a.Config.dir("quarantine", "pending")
+	if err := os.MkdirAll(private, 0o700); err != nil {
+		return bench.Result{}, proofhouse.Errorf(proofhouse.Unavailable, err, "the quarantine cannot be made in the data folder")
+	}
+
+	watching, stop := context.WithCancel(ctx)
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		if req.Watch != nil {
+			req.Watch(watching, req.Out)
+		}
+	}()
+	result, err := bench.Run(ctx, bench.Setup{
+		Suite: ref, Public: suite.Public, Trials: trials, Agent: tried,
+		Config:   bench.Config{Epochs: req.Epochs, Time: req.Time, Level: req.Level, Parallel: req.Parallel, Seed: req.Seed},
+		Provider: provider, Prove: proveLater, Verifier: verifier,
+		Folder: req.Out, Resume: req.Resume, Private: private,
+		Build: Version, Machine: machine(),
+	})
+	if err != nil {
+		stop()
+	}
+	<-watched
+	stop()
+	if result.Run == "" {
+		return result, err
+	}
+	return result, errors.Join(err, a.Report([]string{req.Out}))
+}
+
+// selectTasks picks a request's tasks from a suite.
+func selectTasks(suite bench.Suite, req RunRequest) ([]bench.Task, error) {
+	if len(suite.Faults) > 0 && len(req.Tasks) == 0 {
+		return nil, faultsOf(suite)
+	}
+	if !req.Quick {
+		return suite.Select(req.Tasks)
+	}
+	if len(req.Tasks) > 0 {
+		return nil, proofhouse.Errorf(proofhouse.Invalid, nil, "--quick and --task exclude each other: name tasks, or take the quick ones")
+	}
+	quick := suite.Quick()
+	if len(quick) == 0 {
+		return nil, proofhouse.Errorf(proofhouse.NotFound, nil, "suite %s has no quick tasks: leave --quick out", suite.Name)
+	}
+	return quick, nil
+}
+
+// faultsOf is an error with a line for each thing that is wrong in a suite.
+func faultsOf(suite bench.Suite) error {
+	lines := make([]string, len(suite.Faults))
+	for i, f := range suite.Faults {
+		lines[i] = "  " + f.String()
+	}
+	return proofhouse.Errorf(proofhouse.Invalid, nil, "suite %s has faults:\n%s", suite.Name, strings.Join(lines, "\n"))
+}
+
+// clearOutput deletes an earlier run where the request says so. Only a folder
+// with a journal of ours is ever deleted.
+func clearOutput(req RunRequest) error {
+	if !req.Replace {
+		return nil
+	}
+	if req.Resume {
+		return proofhouse.Errorf(proofhouse.Invalid, nil, "--replace and --resume exclude each other: choose one")
+	}
+	entries, err := os.ReadDir(req.Out)
+	if errors.Is(err, os.ErrNotExist) || err == nil && len(entries) == 0 {
+		return nil
+	}
+	if err == nil {
+		_, err = os.Stat(filepath.Join(req.Out, "journal"))
+	}
+	if err != nil {
+		return proofhouse.Errorf(proofhouse.Conflict, err, "the output folder holds something that is not a run: name another with --out")
+	}
+	return os.RemoveAll(req.Out)
+}
+
+// BuildTasks makes tasks ready, two at a time. again builds what is built
+// already too. The first error ends the rest.
+func (a *App) BuildTasks(ctx context.Context, chosen []bench.Task, again bool, say func(string)) error {
+	verifier, err := a.Verifier()
+	if err != nil {
+		return err
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(min(2, runtime.NumCPU()))
+	for i, t := range chosen {
+		if ctx.Err() != nil {
+			break
+		}
+		group.Go(func() error {
+			if _, err := a.Built.Load(t, nil); err == nil && !again {
+				return nil
+			}
+			name := fmt.Sprintf("%s (%d of %d)", t.Short(), i+1, len(chosen))
+			builder, err := a.Builder(func(s string) { say(name + ": " + s) })
+			if err != nil {
+				return err
+			}
+			start := time.Now()
+			if _, err := a.Built.Build(ctx, t, builder, verifier, again); err != nil {
+				return fmt.Errorf("building %s: %w", t.Task.Name, err)
+			}
+			say(fmt.Sprintf("%s: built, and the reference solves it (%.1f s)", name, time.Since(start).Seconds()))
+			return nil
+		})
+	}
+	return group.Wait()
+}
+
+// splitTask parts suite/task; the suite may be a folder.
+func splitTask(name string) (suite, short string, err error) {
+	i := strings.LastIndex(strings.TrimSuffix(name, "/"), "/")
+	if i <= 0 {
+		return "", "", proofhouse.Errorf(proofhouse.Invalid, nil, "%q is not a task: write SUITE/TASK, such as open-1/minimist-pollution", name)
+	}
+	return name[:i], strings.TrimSuffix(name, "/")[i+1:], nil
+}
+
+// machine is what this machine says of itself.
+func machine() bench.Machine {
+	m := bench.Machine{OS: osName(), CPUs: runtime.NumCPU()}
+	var u unix.Utsname
+	if unix.Uname(&u) == nil {
+		m.Kernel = unix.ByteSliceToString(u.Release[:])
+	}
+	var info unix.Sysinfo_t
+	if unix.Sysinfo(&info) == nil {
+		m.Memory = int64(info.Totalram) * int64(info.Unit)
+	}
+	return m
+}
+
+// osName is PRETTY_NAME of os-release, or the system's plain name.
+func osName() string {
+	data, err := os.ReadFile("/etc/os-release")
+	if err == nil {
+		for line := range strings.Lines(string(data)) {
+			if v, ok := strings.CutPrefix(strings.TrimSpace(line), "PRETTY_NAME="); ok {
+				return strings.Trim(v, `"`)
+			}
+		}
+	}
+	return runtime.GOOS
+}
+
+func proveLater(ctx context.Context, box sandbox.Box, _ sandbox.Network) (sandbox.ProbeReport, error) {
+	return box.Probe(ctx, nil)
+}
