@@ -77,11 +77,7 @@ func (u unit) cMain() (string, tree) {
 	if u.side == Fixed {
 		src = u.recipe.Fixed
 	}
-	name := src.Debian
-	if name == "" {
-		name = path.Base(src.Package)
-	}
-	return name, u.source.code.sub(name)
+	return src.place(C), u.source.code.sub(src.place(C))
 }
 
 func sh(script string, env []string) sandbox.Command {

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -111,6 +112,9 @@ func (b *Builder) Build(ctx context.Context, task fs.FS, r Recipe, progress func
 			return Target{}, err
 		}
 		u.into.Root = runRoot
+		if u.fuzz && r.Language == C && len(bare) < len(harness) {
+			u.into.Argv = append(slices.Clone(u.into.Argv), "/src/harness/seeds")
+		}
 		u.into.Inputs["run_root"] = runRoot.Digest
 	}
 	t.SourceTree, err = b.cfg.Images.Write(func(w *erofs.Writer) error {

@@ -100,19 +100,19 @@ func (f Fetcher) resolve(ctx context.Context, task fs.FS, l Language, src Source
 		if src.Omit != "" {
 			out.label += " without " + src.Omit
 		}
-		out.code = tree{}.merge(src.Debian, t)
+		out.code = tree{}.merge(src.place(l), t)
 	case l == C && strings.HasPrefix(src.Hash, "h1:"):
 		t, err := f.goModule(ctx, src)
 		if err != nil {
 			return sources{}, err
 		}
-		out.code = tree{}.merge(path.Base(src.Package), t)
+		out.code = tree{}.merge(src.place(l), t)
 	case l == C:
 		t, err := f.npmPackage(ctx, npmEntry{name: src.Package, version: src.Version, integrity: src.Hash})
 		if err != nil {
 			return sources{}, err
 		}
-		out.code = tree{}.merge(path.Base(src.Package), t)
+		out.code = tree{}.merge(src.place(l), t)
 	case l == Go:
 		return f.resolveGo(ctx, task, src, out)
 	default:
@@ -164,7 +164,7 @@ func (f Fetcher) resolveGo(ctx context.Context, task fs.FS, src Source, out sour
 		}
 		place := "deps/" + m.Path
 		if m.Path == src.Package {
-			place = path.Base(trimMajor(m.Path))
+			place = src.place(Go)
 		}
 		out.code.merge(place, t)
 	}
@@ -217,7 +217,28 @@ func (b *Builder) Patch(ctx context.Context, task fs.FS, r Recipe) ([]byte, erro
 	if err != nil {
 		return nil, err
 	}
-	return diffTrees(visible(vul.code), visible(fix.code)), nil
+	x, y := visible(vul.code), visible(fix.code)
+	// What the package needs often moves along; that is not the fix, unless
+	// nothing else differs.
+	main := func(t tree, src Source) tree {
+		return tree{}.merge(src.place(r.Language), t.sub(src.place(r.Language)))
+	}
+	if d := diffTrees(main(x, r.Vulnerable), main(y, r.Fixed)); len(d) > 0 {
+		return d, nil
+	}
+	return diffTrees(x, y), nil
+}
+
+// place is where a source's own package lies in the code of its side.
+func (s Source) place(l Language) string {
+	switch {
+	case s.Debian != "":
+		return s.Debian
+	case l == JavaScript:
+		return "node_modules/" + s.Package
+	default:
+		return path.Base(trimMajor(s.Package))
+	}
 }
 
 // maxDiffed bounds a file that is compared line by line, in bytes.
