@@ -65,6 +65,8 @@ type Provider struct {
 	keepers chan *keeper // those at rest; nil is a place for one not yet started
 	places  int
 
+	done chan struct{} // closed by Close
+
 	mu     sync.Mutex // guards the rest
 	boxes  map[string]*Box
 	closed bool
@@ -106,7 +108,7 @@ func New(cfg Config) (_ *Provider, err error) {
 	p := &Provider{
 		cfg: cfg, conf: conf, host: host, owner: proofhouse.Token(10),
 		keepers: make(chan *keeper, cfg.Keepers), places: cfg.Keepers,
-		boxes: map[string]*Box{},
+		done: make(chan struct{}), boxes: map[string]*Box{},
 	}
 	if err := os.MkdirAll(cfg.State, 0o700); err != nil {
 		return nil, proofhouse.Errorf(proofhouse.Unavailable, err, "the sandbox's state folder cannot be made")
@@ -142,25 +144,27 @@ func (p *Provider) Start(ctx context.Context, spec sandbox.Spec) (sandbox.Box, e
 	if err := check(spec); err != nil {
 		return nil, err
 	}
-	var k *keeper
-	select {
-	case k = <-p.keepers:
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-	defer func() { p.keepers <- k }()
 	if err := ctx.Err(); err != nil {
 		return nil, err
+	}
+	closed := proofhouse.Errorf(proofhouse.Conflict, nil, "the sandbox is closed")
+	var k *keeper
+	select {
+	case <-p.done:
+		return nil, closed
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case k = <-p.keepers:
+	}
+	defer func() { p.keepers <- k }()
+	select {
+	case <-p.done:
+		return nil, closed
+	default:
 	}
 	if k != nil && k.isDead() {
 		k.close()
 		k = nil
-	}
-	p.mu.Lock()
-	closed := p.closed
-	p.mu.Unlock()
-	if closed {
-		return nil, proofhouse.Errorf(proofhouse.Conflict, nil, "the sandbox is closed")
 	}
 	if k == nil {
 		var err error
@@ -175,7 +179,7 @@ func (p *Provider) Start(ctx context.Context, spec sandbox.Spec) (sandbox.Box, e
 	p.mu.Lock()
 	if p.closed {
 		p.mu.Unlock()
-		return nil, errors.Join(proofhouse.Errorf(proofhouse.Conflict, nil, "the sandbox was closed meanwhile"), b.Stop())
+		return nil, errors.Join(closed, b.Stop())
 	}
 	p.boxes[b.id] = b
 	p.mu.Unlock()
@@ -190,6 +194,7 @@ func (p *Provider) Close() error {
 		return nil
 	}
 	p.closed = true
+	close(p.done)
 	boxes := make([]*Box, 0, len(p.boxes))
 	for _, b := range p.boxes {
 		boxes = append(boxes, b)
