@@ -83,6 +83,11 @@ func New(cfg Config) (*Provider, error) {
 	if p.filter, err = filter(); err != nil {
 		return nil, fmt.Errorf("assembling the filter: %w", err)
 	}
+	// What this process was started with and does not know of must not reach
+	// a bubblewrap. Descriptors that Go opens are marked so from the start.
+	if err := unix.CloseRange(3, ^uint(0), unix.CLOSE_RANGE_CLOEXEC); err != nil {
+		return nil, fmt.Errorf("marking descriptors: %w", err)
+	}
 	sweep()
 	if p.guest, err = p.installGuest(cfg.Guest); err != nil {
 		return nil, err

@@ -48,7 +48,10 @@ func run(args []string) error {
 		}
 	}
 	args = args[2:]
-	unix.CloseOnExec(fd)
+	// Neither the status nor what else the runtime left open is the command's.
+	if err := unix.CloseRange(uint(fd), ^uint(0), unix.CLOSE_RANGE_CLOEXEC); err != nil {
+		return fmt.Errorf("closing descriptors: %w", err)
+	}
 	status := os.NewFile(uintptr(fd), "status")
 	files := make([]uintptr, fd)
 	for i := range files {

@@ -75,6 +75,11 @@ var deeds = map[string]func(args []string) int{
 	"limits":  limits,
 	"flip":    flip,
 	"find":    find,
+
+	"escape":    escape,
+	"neighbour": neighbour,
+	"setid":     setid,
+	"swap":      swap,
 }
 
 func main() {
