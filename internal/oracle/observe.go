@@ -140,8 +140,12 @@ func (r rawRun) artifacts() map[string][]byte {
 
 // rawDigests are the digests of those.
 func (r rawRun) rawDigests() map[string]proofhouse.Digest {
+	all := r.artifacts()
+	if len(all) == 0 {
+		return nil
+	}
 	out := map[string]proofhouse.Digest{}
-	for name, b := range r.artifacts() {
+	for name, b := range all {
 		out[name] = proofhouse.DigestOf(b)
 	}
 	return out

@@ -92,15 +92,15 @@ func (p *pool) take(ctx context.Context, spec sandbox.Spec) (sandbox.Box, time.D
 	}
 	p.mu.Lock()
 	s.waiters--
-	if got.err == nil && !p.closed {
+	p.trim(nil)
+	if got.err == nil && !p.closed && !s.dropped {
 		p.fill(s) // the next one starts while this one works
 	}
 	p.mu.Unlock()
 	return got.box, time.Since(begin), got.err
 }
 
-// shelf is the shelf of spec's kind; p.mu is held. Beyond the number of kinds
-// the least recently used one that nobody waits for goes.
+// shelf is the shelf of spec's kind; p.mu is held.
 func (p *pool) shelf(spec sandbox.Spec) *shelf {
 	p.clock++
 	k := kind(spec)
@@ -110,19 +110,26 @@ func (p *pool) shelf(spec sandbox.Spec) *shelf {
 	}
 	s := &shelf{spec: spec, ready: make(chan started, maxWaiters+p.idle), used: p.clock}
 	p.shelves[k] = s
-	if len(p.shelves) > p.kinds {
+	p.trim(s)
+	return s
+}
+
+// trim drops the least recently used kinds beyond the number kept, but for
+// keep and those that somebody waits for; p.mu is held.
+func (p *pool) trim(keep *shelf) {
+	for len(p.shelves) > p.kinds {
 		oldest := ""
 		for name, o := range p.shelves {
-			if o != s && o.waiters == 0 && (oldest == "" || o.used < p.shelves[oldest].used) {
+			if o != keep && o.waiters == 0 && (oldest == "" || o.used < p.shelves[oldest].used) {
 				oldest = name
 			}
 		}
-		if oldest != "" {
-			p.drop(p.shelves[oldest])
-			delete(p.shelves, oldest)
+		if oldest == "" {
+			return
 		}
+		p.drop(p.shelves[oldest])
+		delete(p.shelves, oldest)
 	}
-	return s
 }
 
 // drop stops a shelf's boxes; p.mu is held.
