@@ -42,7 +42,7 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	case "run":
 		err = run(args[1:])
 	case "probe":
-		err = probe(stdin, stdout)
+		err = probe(args[1:], stdin, stdout)
 	default:
 		err = &exitError{ExitInvalid, fmt.Errorf("no helper %q", args[0])}
 	}

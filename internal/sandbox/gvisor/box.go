@@ -64,7 +64,7 @@ func (p *Provider) start(ctx context.Context, k *keeper, spec sandbox.Spec) (_ *
 			err = errors.Join(err, b.Stop())
 		}
 	}()
-	root := rootSpec(p.guest, b.dir, spec.Limits)
+	root := rootSpec(p.guest, b.dir, spec.Limits, p.cfg.Leak)
 	if err := writeBundle(b.dir, root); err != nil {
 		return nil, proofhouse.Errorf(proofhouse.Unavailable, err, "the sandbox's state folder cannot be written")
 	}

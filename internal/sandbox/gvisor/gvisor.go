@@ -46,10 +46,12 @@ type Config struct {
 // Leak names a hole for the probe to find.
 type Leak string
 
-// The leaks.
+// The leaks. Both give the box the network of the thread that starts it: start
+// it within sandbox.Isolated, so that it is not the host's.
 const (
 	NoLeak          Leak = ""
-	LeakHostNetwork Leak = "host-network" // the network namespace of the provider's caller
+	LeakHostNetwork Leak = "host-network" // the namespace's sockets themselves
+	LeakInterfaces  Leak = "interfaces"   // a network stack of the box's own on the namespace's interfaces
 )
 
 // Provider starts boxes in gVisor.

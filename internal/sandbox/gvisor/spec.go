@@ -21,8 +21,11 @@ const keeperUser = 65533
 // programs and raw sockets stay at their defaults, which is off.
 func flags(leak Leak) []string {
 	network := "none"
-	if leak == LeakHostNetwork {
+	switch leak {
+	case LeakHostNetwork:
 		network = "host"
+	case LeakInterfaces:
+		network = "sandbox"
 	}
 	return []string{
 		"--root=.", "--network=" + network, "--platform=systrap",
@@ -53,8 +56,8 @@ func pauseProcess(program string, l sandbox.Limits) *specs.Process {
 
 // rootSpec describes the first container: the guest image, a process that
 // waits, and nothing else. It lives as long as the box.
-func rootSpec(img sandbox.Image, dir string, l sandbox.Limits) *specs.Spec {
-	return &specs.Spec{
+func rootSpec(img sandbox.Image, dir string, l sandbox.Limits, leak Leak) *specs.Spec {
+	spec := &specs.Spec{
 		Version:  "1.0.2",
 		Process:  pauseProcess("/pause", l),
 		Root:     &specs.Root{Path: dir, Readonly: true},
@@ -66,6 +69,10 @@ func rootSpec(img sandbox.Image, dir string, l sandbox.Limits) *specs.Spec {
 			"dev.gvisor.spec.rootfs.type":               "erofs",
 		},
 	}
+	if leak == LeakInterfaces { // that of the keeper, which is that of the thread that started it
+		spec.Linux.Namespaces = []specs.LinuxNamespace{{Type: specs.NetworkNamespace, Path: "/proc/thread-self/ns/net"}}
+	}
+	return spec
 }
 
 // workSpec describes the container that the commands run in: the spec's root

@@ -77,6 +77,12 @@ func same(a, b string) bool {
 // Root builds an image that holds Program and the usual folders, in store.
 func Root(t TB, store sandbox.Images) sandbox.Image {
 	t.Helper()
+	return RootWith(t, store, nil)
+}
+
+// RootWith is Root with what more adds, if it is not nil.
+func RootWith(t TB, store sandbox.Images, more func(w *erofs.Writer) error) sandbox.Image {
+	t.Helper()
 	path, err := program()
 	if err != nil {
 		t.Fatalf("%v", err)
@@ -90,6 +96,11 @@ func Root(t TB, store sandbox.Images) sandbox.Image {
 		b, err := os.ReadFile(path)
 		if err != nil {
 			return err
+		}
+		if more != nil {
+			if err := more(w); err != nil {
+				return err
+			}
 		}
 		return Add(w, Program[1:], string(b), 0o755)
 	})
