@@ -34,6 +34,9 @@ func Printable(s string, max int) string {
 }
 
 func printable(s string) string {
+	if visible(s) {
+		return s
+	}
 	var b strings.Builder
 	b.Grow(len(s))
 	marks := 0
@@ -64,6 +67,16 @@ func printable(s string) string {
 		i += size
 	}
 	return b.String()
+}
+
+// visible says whether s is visible ASCII, which most text is.
+func visible(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; (c < ' ' || c > '~') && c != '\n' && c != '\t' {
+			return false
+		}
+	}
+	return true
 }
 
 // hidden says whether r shows nothing, or changes how its neighbours show.

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"proofhouse/internal/bench"
+	"proofhouse/internal/bench/benchtest"
 )
 
 var examples = flag.String("examples", "", "folder to write reports of made-up runs to, to look at in a browser")
@@ -16,13 +17,13 @@ func TestExamples(t *testing.T) {
 	if dir == "" {
 		dir = t.TempDir()
 	}
-	k := kept{}
+	k := benchtest.Kept{}
 	for name, runs := range map[string][]bench.Result{
-		"one.html":     {madeUp("baseline", 1, k)},
-		"compare.html": {madeUp("ladder", 1, k), madeUp("baseline", 1, k), madeUp("noop", 1, k)},
-		"many.html":    {madeUp("baseline", 42, k)},
+		"one.html":     {benchtest.Result("baseline", 1, k)},
+		"compare.html": {benchtest.Result("ladder", 1, k), benchtest.Result("baseline", 1, k), benchtest.Result("noop", 1, k)},
+		"many.html":    {benchtest.Result("baseline", 42, k)},
 	} {
-		if err := os.WriteFile(filepath.Join(dir, name), written(t, Input{Runs: runs, Artifact: k.read}), 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, name), written(t, Input{Runs: runs, Artifact: k.Read}), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/net/html"
 
 	"proofhouse/internal/bench"
+	"proofhouse/internal/bench/benchtest"
 	"proofhouse/internal/oracle"
 	"proofhouse/internal/proofhouse"
 )
@@ -126,13 +127,13 @@ func faults(page []byte) (out []string) {
 
 func TestHostileStringsStayText(t *testing.T) {
 	for i := 0; i < len(payloads); i += 4 { // each round meets every payload, in other fields
-		k, n := kept{}, i
+		k, n := benchtest.Kept{}, i
 		next := func() string {
 			n++
 			return payloads[n%len(payloads)]
 		}
-		runs := []bench.Result{madeUp("baseline", 1, k), madeUp("ladder", 1, k)}
-		content := k.put([]byte(strings.Join(payloads[:len(payloads)-1], "\n")))
+		runs := []bench.Result{benchtest.Result("baseline", 1, k), benchtest.Result("ladder", 1, k)}
+		content := k.Put([]byte(strings.Join(payloads[:len(payloads)-1], "\n")))
 		for x := range runs {
 			fill(reflect.ValueOf(&runs[x]).Elem(), next)
 			for y := range runs[x].Samples {
@@ -142,7 +143,7 @@ func TestHostileStringsStayText(t *testing.T) {
 			}
 		}
 		var page bytes.Buffer
-		if err := Write(&page, Input{Runs: runs, Artifact: k.read}); err != nil {
+		if err := Write(&page, Input{Runs: runs, Artifact: k.Read}); err != nil {
 			t.Fatal(err)
 		}
 		if found := faults(page.Bytes()); len(found) > 0 {
@@ -157,7 +158,7 @@ func TestHostileStringsStayText(t *testing.T) {
 // The check itself must see what it is for.
 func TestFaultsAreSeen(t *testing.T) {
 	var page bytes.Buffer
-	if err := Write(&page, Input{Runs: []bench.Result{madeUp("baseline", 1, kept{})}}); err != nil {
+	if err := Write(&page, Input{Runs: []bench.Result{benchtest.Result("baseline", 1, benchtest.Kept{})}}); err != nil {
 		t.Fatal(err)
 	}
 	if found := faults(page.Bytes()); len(found) > 0 {
@@ -203,15 +204,17 @@ func TestViewHoldsNoBareString(t *testing.T) {
 }
 
 func TestSurvivorsAreACountOnly(t *testing.T) {
-	k := kept{}
-	r := madeUp("baseline", 1, k)
+	k := benchtest.Kept{}
+	r := benchtest.Result("baseline", 1, k)
 	s := &r.Samples[0]
-	submit(s, plans()[0], []byte("UNFIXED-INPUT"), oracle.SurvivesFix, 9*time.Second, "UNFIXED-REASON", k)
-	s.Submissions[1].Report = "UNFIXED-REPORT"
+	s.Submissions = append(s.Submissions, bench.Submission{
+		Number: 2, At: 9 * time.Second, Digest: k.Put([]byte("UNFIXED-INPUT")), Report: "UNFIXED-REPORT",
+		Verdict: oracle.Verdict{Outcome: oracle.SurvivesFix, Reason: "UNFIXED-REASON"},
+	})
 	s.Score.Outcome, s.Score.Survivors, r.Summary.Survivors = oracle.SurvivesFix, 1, 1
 	s.Events = append(s.Events, bench.Event{Kind: "verdict", Text: "UNFIXED-EVENT", Data: map[string]any{"outcome": "survives_fix", "number": 2}})
 	var page bytes.Buffer
-	if err := Write(&page, Input{Runs: []bench.Result{r}, Artifact: k.read}); err != nil {
+	if err := Write(&page, Input{Runs: []bench.Result{r}, Artifact: k.Read}); err != nil {
 		t.Fatal(err)
 	}
 	for _, word := range []string{"UNFIXED", "survives_fix", string(proofhouse.DigestOf([]byte("UNFIXED-INPUT"))), "554e4649584544"} {

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/net/html"
 
 	"proofhouse/internal/bench"
+	"proofhouse/internal/bench/benchtest"
 	"proofhouse/internal/proofhouse"
 	"proofhouse/internal/sandbox"
 )
@@ -84,8 +85,8 @@ func written(t *testing.T, in Input) []byte {
 }
 
 func TestOutline(t *testing.T) {
-	k := kept{}
-	got, err := outline(written(t, Input{Runs: []bench.Result{madeUp("baseline", 1, k), madeUp("ladder", 1, k), madeUp("noop", 1, k)}, Artifact: k.read}))
+	k := benchtest.Kept{}
+	got, err := outline(written(t, Input{Runs: []bench.Result{benchtest.Result("baseline", 1, k), benchtest.Result("ladder", 1, k), benchtest.Result("noop", 1, k)}, Artifact: k.Read}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,8 +107,8 @@ func TestOutline(t *testing.T) {
 
 // Every figure of the page has its explanation beside it.
 func TestEachFigureSaysHowToReadIt(t *testing.T) {
-	k := kept{}
-	page := written(t, Input{Runs: []bench.Result{madeUp("ladder", 1, k), madeUp("noop", 1, k)}, Artifact: k.read})
+	k := benchtest.Kept{}
+	page := written(t, Input{Runs: []bench.Result{benchtest.Result("ladder", 1, k), benchtest.Result("noop", 1, k)}, Artifact: k.Read})
 	doc, err := html.Parse(bytes.NewReader(page))
 	if err != nil {
 		t.Fatal(err)
@@ -132,7 +133,7 @@ func TestEachFigureSaysHowToReadIt(t *testing.T) {
 }
 
 func TestNotesInPlainWords(t *testing.T) {
-	k := kept{}
+	k := benchtest.Kept{}
 	for _, c := range []struct {
 		name         string
 		change       func(*bench.Result)
@@ -157,7 +158,7 @@ func TestNotesInPlainWords(t *testing.T) {
 		{"cancelled", func(r *bench.Result) { r.Status = "cancelled" }, "did not reach its end", ""},
 		{"resumed", func(r *bench.Result) { r.Resumes = 2 }, "interrupted and resumed (2 ×)", ""},
 	} {
-		r := madeUp("baseline", 1, k)
+		r := benchtest.Result("baseline", 1, k)
 		c.change(&r)
 		page := string(written(t, Input{Runs: []bench.Result{r}}))
 		notes, _, _ := strings.Cut(page, `id="result"`)
@@ -187,11 +188,11 @@ func TestNothingAtAll(t *testing.T) {
 
 // A leaky box is said loudly, and content that is not what was judged is not shown.
 func TestLeaksAndForgeries(t *testing.T) {
-	k := kept{}
-	r := madeUp("baseline", 1, k)
+	k := benchtest.Kept{}
+	r := benchtest.Result("baseline", 1, k)
 	r.Samples[0].Probe.Canaries[0].Reached = true
 	k[r.Samples[0].Submissions[0].Digest] = []byte("SWAPPED")
-	page := string(written(t, Input{Runs: []bench.Result{r}, Artifact: k.read}))
+	page := string(written(t, Input{Runs: []bench.Result{r}, Artifact: k.Read}))
 	if !strings.Contains(page, "Leaky: a process in the box reached 1 of 5 listeners") {
 		t.Error("the leak is not shown")
 	}
@@ -204,8 +205,8 @@ func TestLeaksAndForgeries(t *testing.T) {
 }
 
 func TestManySamplesStayUsable(t *testing.T) {
-	k := kept{}
-	page := written(t, Input{Runs: []bench.Result{madeUp("baseline", 42, k)}, Artifact: k.read})
+	k := benchtest.Kept{}
+	page := written(t, Input{Runs: []bench.Result{benchtest.Result("baseline", 42, k)}, Artifact: k.Read})
 	t.Logf("504 samples: %d bytes", len(page))
 	if len(page) > 5<<20 {
 		t.Errorf("504 samples take %d bytes, want at most 5 MiB", len(page))
