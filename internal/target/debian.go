@@ -5,8 +5,11 @@ import (
 	"compress/bzip2"
 	"compress/gzip"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -23,6 +26,19 @@ func (f Fetcher) debianTree(ctx context.Context, src Source) (tree, string, erro
 	if f.Debian == nil {
 		return nil, "", proofhouse.Errorf(proofhouse.Unavailable, nil, "Debian source packages cannot be fetched here: this machine has no apt sources")
 	}
+	// A revision that was found to hold the pins is taken again without
+	// asking the index: both sides are then of one revision, and offline.
+	raw, err := json.Marshal([]string{src.Debian, src.Revision, src.Orig, src.Patch})
+	if err != nil {
+		return nil, "", err
+	}
+	record := "debian-" + proofhouse.DigestOf(raw).Hex() + ".json"
+	var known DebianSource
+	if b, err := os.ReadFile(filepath.Join(f.Dir, record)); err == nil && json.Unmarshal(b, &known) == nil {
+		if t, err := f.debianRevision(ctx, known, src); err == nil {
+			return t, src.Debian + " " + known.Version, nil
+		}
+	}
 	revisions, err := f.Debian.Sources(ctx, src.Debian, src.Revision)
 	if err != nil {
 		return nil, "", err
@@ -31,7 +47,10 @@ func (f Fetcher) debianTree(ctx context.Context, src Source) (tree, string, erro
 	for _, rev := range revisions {
 		t, err := f.debianRevision(ctx, rev, src)
 		if err == nil {
-			return t, src.Debian + " " + rev.Version, nil
+			if raw, err = json.Marshal(rev); err == nil {
+				err = f.keep(record, raw)
+			}
+			return t, src.Debian + " " + rev.Version, err
 		}
 		if k := proofhouse.KindOf(err); k != proofhouse.Integrity && k != proofhouse.Invalid {
 			return nil, "", err

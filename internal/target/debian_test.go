@@ -68,13 +68,14 @@ func TestDebian(t *testing.T) {
 	index := &debianIndex{files: map[proofhouse.Digest][]byte{}}
 	patches := map[string]string{"fix-a.patch": fixA, "fix-c.patch": fixC}
 	index.add(t, "1-2", orig, "fix-a.patch\n# a remark\nfix-c.patch -p1\n", patches)
-	f := Fetcher{Dir: t.TempDir(), Debian: index}
+	f := Fetcher{Dir: t.TempDir(), Debian: index} // keeps what it found
 	fixed := Source{Debian: "x", Revision: "1-2", Orig: string(proofhouse.DigestOf(orig)), Patch: string(proofhouse.DigestOf([]byte(fixA)))}
 	vulnerable := fixed
 	vulnerable.Omit = "fix-a.patch"
 
 	check := func(t *testing.T, src Source, has, hasNot, label string) {
 		t.Helper()
+		f := Fetcher{Dir: t.TempDir(), Debian: index}
 		s, err := f.resolve(t.Context(), nil, C, src)
 		if err != nil {
 			t.Fatal(err)
@@ -97,6 +98,16 @@ func TestDebian(t *testing.T) {
 	t.Run("a newer revision with another patch is passed over", func(t *testing.T) {
 		index.add(t, "1-4", orig, "fix-a.patch\nfix-c.patch\n", map[string]string{"fix-a.patch": fixA + "\n", "fix-c.patch": fixC})
 		check(t, vulnerable, "return buf[i]", "if (i < 0)", "x 1-3 without fix-a.patch")
+	})
+	t.Run("both sides are of one revision, and offline the second time", func(t *testing.T) {
+		one, err := f.resolve(t.Context(), nil, C, vulnerable)
+		if err != nil {
+			t.Fatal(err)
+		}
+		two, err := (Fetcher{Dir: f.Dir, Debian: &debianIndex{}}).resolve(t.Context(), nil, C, fixed)
+		if err != nil || one.label != two.label+" without fix-a.patch" {
+			t.Errorf("labels %q and %q, error %v", one.label, two.label, err)
+		}
 	})
 	t.Run("no revision holds the patch", func(t *testing.T) {
 		other := vulnerable

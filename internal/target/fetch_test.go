@@ -70,6 +70,7 @@ func TestFetchGo(t *testing.T) {
 		_, err := r.fetcher(t).resolve(t.Context(), goTask(sum), Go, src)
 		wantKind(t, err, proofhouse.Integrity, "example.org/b v1.1.0", bZip, "got h1:")
 	})
+	r.addModule(t, "example.org/b", "v1.1.0", map[string]string{"b.go": "package b\n"})
 	t.Run("the task pins another hash than the lock", func(t *testing.T) {
 		other := src
 		other.Hash = bZip

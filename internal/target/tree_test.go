@@ -4,7 +4,6 @@ import (
 	"archive/tar"
 	"archive/zip"
 	"bytes"
-	"errors"
 	"io/fs"
 	"testing"
 
@@ -152,8 +151,5 @@ func sound(t *testing.T, got tree) {
 	}
 	if err := got.check(); err != nil {
 		t.Fatal(err)
-	}
-	if _, err := (sandbox.Images{Dir: t.TempDir()}).Write(func(w *erofs.Writer) error { return got.write(w, "", 0, epoch) }); err != nil && !errors.Is(err, fs.ErrInvalid) {
-		t.Fatalf("a sound tree cannot be written: %v", err)
 	}
 }
