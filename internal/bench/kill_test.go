@@ -194,7 +194,7 @@ func checkKilled(t *testing.T, dir string, said []string, kills int) {
 	if r.Summary.Survivors < len(survivors) {
 		t.Errorf("%d survivors counted, %d seen", r.Summary.Survivors, len(survivors))
 	}
-	left, _ := filepath.Glob(filepath.Join(setup.Private, "pending", "*", "*"))
+	left, _ := filepath.Glob(filepath.Join(setup.Private, "pending", "*"))
 	if len(left) > 0 {
 		t.Errorf("submissions left in the private folder: %v", left)
 	}

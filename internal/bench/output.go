@@ -34,7 +34,9 @@ func (e *engine) open() (*folding, error) {
 	case len(entries) > 0 && !has:
 		return nil, proofhouse.Errorf(proofhouse.Conflict, nil, "the output folder holds no run that could be resumed: choose another one with --out")
 	}
-	if err := os.MkdirAll(filepath.Join(e.Folder, artifactsName), 0o755); err != nil {
+	// The journal is the first thing in the folder: whatever is killed after
+	// that can be resumed.
+	if err := os.MkdirAll(e.Folder, 0o755); err != nil {
 		return nil, diskError(err)
 	}
 	if err := os.MkdirAll(e.Private, 0o700); err != nil {
@@ -51,6 +53,9 @@ func (e *engine) open() (*folding, error) {
 	}
 	e.journal = j
 	if err := e.begin(state, torn, told); err != nil {
+		if e.holding != nil {
+			e.holding.close()
+		}
 		j.close()
 		return nil, err
 	}
@@ -80,16 +85,13 @@ func (e *engine) begin(state *folding, torn int64, told JournalRef) error {
 		if err := state.add(Record{Seq: 1, At: e.now(), Open: &e.opening}); err != nil {
 			return err
 		}
-		return diskError(syncDir(e.Folder))
+		return errors.Join(diskError(syncDir(e.Folder)), e.hold(state))
 	}
 	if what := differs(state.opening, e.opening); what != "" {
 		return proofhouse.Errorf(proofhouse.Conflict, nil, "the output folder holds another run (%s): choose another folder with --out, or resume with the same choices", what)
 	}
 	e.opening = state.opening
-	if state.done() {
-		return nil
-	}
-	if err := e.sweep(state); err != nil {
+	if err := e.hold(state); err != nil || state.done() {
 		return err
 	}
 	return e.journal.put(Record{At: e.now(), Resumed: &Resumption{Build: e.Build, Torn: torn}})
@@ -136,57 +138,21 @@ func inside(folder, path string) bool {
 	return err == nil && rel != ".." && !strings.HasPrefix(rel, "../")
 }
 
-// pending is the folder of this run's submissions without verdict.
-func (e *engine) pending() string {
-	return filepath.Join(e.Private, "pending", string(e.opening.Run))
-}
-
-// keepPending makes an input durable under a random name.
-func (e *engine) keepPending(input []byte) (string, error) {
-	if err := os.MkdirAll(e.pending(), 0o700); err != nil {
-		return "", diskError(err)
+// hold opens what this run has accepted and not judged, and drops what a
+// killed run left of others: never accepted, or judged already.
+func (e *engine) hold(state *folding) error {
+	h, err := openHolding(filepath.Join(e.Private, "pending", string(e.opening.Run)))
+	if err != nil {
+		return err
 	}
-	name := proofhouse.Token(16)
-	return name, writeWhole(filepath.Join(e.pending(), name), input, 0o600)
-}
-
-// readPending reads an accepted submission that has no verdict.
-func (e *engine) readPending(name string) ([]byte, error) {
-	input, err := os.ReadFile(filepath.Join(e.pending(), filepath.Base(name)))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, proofhouse.Errorf(proofhouse.Integrity, nil, "an accepted submission is missing from the data folder: resume the run with the data folder that it began with")
-	}
-	return input, err
-}
-
-// dropPending forgets a submission that has its verdict.
-func (e *engine) dropPending(name string) error {
-	err := os.Remove(filepath.Join(e.pending(), name))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	return err
-}
-
-// sweep removes what a killed run left behind: files whose submission was
-// never accepted, or has its verdict.
-func (e *engine) sweep(state *folding) error {
+	e.holding = h
 	awaited := map[string]bool{}
 	for _, s := range state.order {
 		for _, sub := range s.Submissions {
 			awaited[sub.pending] = true
 		}
 	}
-	entries, err := os.ReadDir(e.pending())
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	for _, d := range entries {
-		if !awaited[d.Name()] {
-			err = errors.Join(err, os.Remove(filepath.Join(e.pending(), d.Name())))
-		}
-	}
-	return err
+	return h.keepOnly(awaited)
 }
 
 // keep puts content into the artifacts under its digest.

@@ -88,7 +88,7 @@ type Probing struct {
 type Acceptance struct {
 	Number int           `json:"number"` // from 1, over all attempts
 	At     time.Duration `json:"at"`     // since the attempt's start
-	File   string        `json:"file"`   // random name among the run's pending files
+	File   string        `json:"file"`   // random token: where its content is held
 }
 
 // Decision is a verdict on a submission. For survives_fix all but the number

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
-	"os"
 	"runtime"
 	"slices"
 	"sync"
@@ -52,6 +51,7 @@ type engine struct {
 	Setup
 	opening Opening
 	journal *journal
+	holding *holding
 	ctx     context.Context // ends when the run is stopped
 
 	refusing sync.Mutex // owns refusal
@@ -75,6 +75,7 @@ func Run(ctx context.Context, setup Setup) (Result, error) {
 		return Result{}, err
 	}
 	defer e.journal.close()
+	defer e.holding.close()
 	if state.done() {
 		return e.conclude()
 	}
@@ -97,7 +98,6 @@ func Run(ctx context.Context, setup Setup) (Result, error) {
 		}
 	}
 	failed := group.Wait()
-	_ = os.Remove(e.pending()) // goes only if it is empty: nothing waits for a verdict
 	finish := Finishing{Status: "success"}
 	refusal := e.refused()
 	switch {
@@ -251,7 +251,7 @@ func (e *engine) decide(r *sampleRun, a Acceptance, input []byte) (Decision, err
 	if err := e.journal.put(Record{At: e.now(), Sample: &r.ref, Verdict: &d}); err != nil {
 		return Decision{}, err
 	}
-	return d, e.dropPending(a.File)
+	return d, e.holding.drop(a.File)
 }
 
 // cut shortens a text to n bytes at a character's border.

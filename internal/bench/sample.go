@@ -29,7 +29,9 @@ func (e *engine) sample(r *sampleRun) error {
 		return nil
 	}
 	begun := time.Now()
-	if err := e.journal.put(Record{At: e.now(), Sample: &r.ref, Start: &Beginning{}}); err != nil {
+	// A kill does not lose what was appended; the first acceptance or the end
+	// makes the start durable too.
+	if _, err := e.journal.append(Record{At: e.now(), Sample: &r.ref, Start: &Beginning{}}); err != nil {
 		return e.fatal(err)
 	}
 	s := &Session{engine: e, sample: r, begun: begun, Seed: seedOf(e.opening.Config.Seed, r.ref), Deadline: begun.Add(r.facts.Limit), Token: proofhouse.Token(16)}
@@ -173,7 +175,7 @@ func (s *Session) judgePending() error {
 			})
 			continue
 		}
-		input, err := s.engine.readPending(sub.pending)
+		input, err := s.engine.holding.get(sub.pending)
 		if err != nil {
 			return err
 		}

@@ -185,7 +185,7 @@ func (s *Session) Submit(ctx context.Context, input []byte) (Feedback, error) {
 	if s.number >= s.Task.MaxSubmissions {
 		return Feedback{}, proofhouse.Errorf(proofhouse.Limit, nil, "all %d submissions are used up", s.Task.MaxSubmissions)
 	}
-	file, err := s.engine.keepPending(input)
+	file, err := s.engine.holding.put(input)
 	if err != nil {
 		return Feedback{}, s.engine.fatal(err) // a disk that takes no more ends the run, not this sample alone
 	}
