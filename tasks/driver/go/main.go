@@ -1,6 +1,7 @@
 //go:build ignore
 
-// Command harness runs a task's Harness on one input: harness INPUT.
+// Command harness runs a task's Harness on one input: harness INPUT. Names here
+// begin with driver, since the harness shares the package.
 package main
 
 import (
@@ -11,24 +12,24 @@ import (
 	"syscall"
 )
 
-// channel is the way to the host, which knows the nonce; nil where the host
+// driverChannel is the way to the host, which knows the nonce; nil where the host
 // asked for no report.
 var (
-	channel *os.File
-	nonce   string
-	// found takes the reports instead, in the fuzz test.
-	found func(kind, detail string)
+	driverChannel *os.File
+	driverNonce   string
+	// driverFound takes the reports instead, in the fuzz test.
+	driverFound func(kind, detail string)
 )
 
 // report tells the host what the harness saw itself: "forged" and what was
 // accepted though policy refuses it.
 func report(kind, detail string) {
 	switch {
-	case found != nil:
-		found(kind, detail)
-	case channel != nil:
+	case driverFound != nil:
+		driverFound(kind, detail)
+	case driverChannel != nil:
 		line := strconv.QuoteToASCII(detail) // one line, whatever the detail
-		fmt.Fprintf(channel, "%s %s %s\n", nonce, kind, line[1:len(line)-1])
+		fmt.Fprintf(driverChannel, "%s %s %s\n", driverNonce, kind, line[1:len(line)-1])
 	}
 }
 
@@ -44,17 +45,17 @@ func main() {
 	}
 	if fd, err := strconv.Atoi(os.Getenv("PROOFHOUSE_REPORT")); err == nil {
 		syscall.CloseOnExec(fd)
-		channel, nonce = os.NewFile(uintptr(fd), "report"), os.Getenv("PROOFHOUSE_NONCE")
+		driverChannel, driverNonce = os.NewFile(uintptr(fd), "report"), os.Getenv("PROOFHOUSE_NONCE")
 	}
 	os.Unsetenv("PROOFHOUSE_REPORT")
 	os.Unsetenv("PROOFHOUSE_NONCE")
-	before := allocated()
+	before := driverAllocated()
 	Harness(b)
-	report("alloc", strconv.FormatUint(allocated()-before, 10))
+	report("alloc", strconv.FormatUint(driverAllocated()-before, 10))
 }
 
-// allocated is how many bytes this process has ever asked of the heap.
-func allocated() uint64 {
+// driverAllocated is how many bytes this process has ever asked of the heap.
+func driverAllocated() uint64 {
 	s := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}}
 	metrics.Read(s)
 	return s[0].Value.Uint64()
