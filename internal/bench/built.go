@@ -65,6 +65,13 @@ type Verifier interface {
 	Verify(ctx context.Context, c Case, submission []byte) (Judgement, error)
 }
 
+// Warmer is a Verifier that can start boxes ahead for a case that is about to
+// be judged. Warm returns at once and may be called again.
+type Warmer interface {
+	Verifier
+	Warm(c Case)
+}
+
 // BuiltStore holds built tasks: data/suites/<suite>/<task>.json.
 type BuiltStore struct {
 	Dir    string

@@ -72,6 +72,9 @@ func (e *engine) attempt(s *Session, end *Ending) error {
 		fail(err)
 		return nil
 	}
+	if w, ok := e.Verifier.(Warmer); ok {
+		w.Warm(s.sample.trial.Task.Case(s.sample.trial.Built.Target))
+	}
 	if err := s.judgePending(); err != nil {
 		if e.ctx.Err() == nil {
 			return err
