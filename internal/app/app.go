@@ -153,12 +153,17 @@ func (a *App) Task(name string) (bench.Task, error) {
 	return found[0], nil
 }
 
-// MakeRoot gives a root's image, making it if need be; say may be nil.
+// MakeRoot gives a root's image, making it if need be; say may be nil, and is
+// told of each step, and every few seconds within one.
 func (a *App) MakeRoot(ctx context.Context, name string, say func(string)) (sandbox.Image, error) {
+	var step string
+	var told time.Time
 	return a.Roots.Make(ctx, name, time.Now(), func(p root.Progress) {
-		if say != nil {
-			say(describeRoot(p))
+		if say == nil || p.Note == "" && p.Step == step && time.Since(told) < 3*time.Second {
+			return
 		}
+		step, told = p.Step, time.Now()
+		say(describeRoot(p))
 	})
 }
 

@@ -7,12 +7,13 @@ import (
 	"path/filepath"
 
 	"proofhouse/internal/bench"
+	"proofhouse/internal/bench/inspect"
 	"proofhouse/internal/bench/report"
 	"proofhouse/internal/proofhouse"
 )
 
 // Report writes report.html of the first folder's run, compared with the
-// others', into that folder.
+// others', and its Inspect log, into that folder.
 func (a *App) Report(folders []string) error {
 	runs := make([]bench.Result, len(folders))
 	for i, folder := range folders {
@@ -23,8 +24,13 @@ func (a *App) Report(folders []string) error {
 		runs[i] = r
 	}
 	artifact := func(d proofhouse.Digest) ([]byte, error) { return bench.Artifact(folders[0], d) }
-	return writeFile(filepath.Join(folders[0], "report.html"), func(w io.Writer) error {
+	if err := writeFile(filepath.Join(folders[0], "report.html"), func(w io.Writer) error {
 		return report.Write(w, report.Input{Runs: runs, Artifact: artifact})
+	}); err != nil {
+		return err
+	}
+	return writeFile(filepath.Join(folders[0], inspect.FileName(runs[0])), func(w io.Writer) error {
+		return inspect.Write(w, runs[0], artifact)
 	})
 }
 

@@ -16,7 +16,6 @@ import (
 	"proofhouse/internal/bench"
 	"proofhouse/internal/bench/agent"
 	"proofhouse/internal/proofhouse"
-	"proofhouse/internal/sandbox"
 )
 
 // RunRequest is what to measure.
@@ -92,7 +91,7 @@ func (a *App) Run(ctx context.Context, req RunRequest, say func(string)) (bench.
 	result, err := bench.Run(ctx, bench.Setup{
 		Suite: ref, Public: suite.Public, Trials: trials, Agent: tried,
 		Config:   bench.Config{Epochs: req.Epochs, Time: req.Time, Level: req.Level, Parallel: req.Parallel, Seed: req.Seed},
-		Provider: provider, Prove: proveLater, Verifier: verifier,
+		Provider: provider, Prove: prove, Verifier: verifier,
 		Folder: req.Out, Resume: req.Resume, Private: private,
 		Build: Version, Machine: machine(),
 	})
@@ -223,8 +222,4 @@ func osName() string {
 		}
 	}
 	return runtime.GOOS
-}
-
-func proveLater(ctx context.Context, box sandbox.Box, _ sandbox.Network) (sandbox.ProbeReport, error) {
-	return box.Probe(ctx, nil)
 }

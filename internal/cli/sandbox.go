@@ -1,7 +1,65 @@
 package cli
 
-import "github.com/spf13/cobra"
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"proofhouse/internal/app"
+	"proofhouse/internal/sandbox"
+)
 
 func (c *console) sandbox() *cobra.Command {
-	return &cobra.Command{Use: "sandbox", Short: "what this machine can hold"}
+	cmd := &cobra.Command{Use: "sandbox", Short: "what this machine can hold, and the proof of it"}
+	cmd.AddCommand(c.sandboxProve())
+	return cmd
+}
+
+func (c *console) sandboxProve() *cobra.Command {
+	var leak string
+	cmd := &cobra.Command{
+		Use:   "prove",
+		Short: "start a box and show what it sees and reaches; --leak shows that a leaky box is refused",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			house, err := c.open(cmd.Context())
+			if err != nil {
+				return err
+			}
+			defer house.Close()
+			report, err := house.ProveBox(cmd.Context(), leak, func(s string) { c.say("%s", s) })
+			if report.Kernel != "" {
+				if e := c.emit(report, func(w io.Writer) { printProbe(w, report) }); e != nil {
+					return e
+				}
+			}
+			return err
+		},
+	}
+	cmd.Flags().StringVar(&leak, "leak", "", "open a hole for the probe to find, in a network namespace of its own: "+app.LeakHostNetwork)
+	return cmd
+}
+
+// printProbe says what a process in a box saw.
+func printProbe(w io.Writer, r sandbox.ProbeReport) {
+	list := func(name string, lines []string) {
+		if len(lines) == 0 {
+			lines = []string{"none"}
+		}
+		fmt.Fprintf(w, "%-12s %s\n", name, strings.Join(lines, ", "))
+	}
+	list("kernel", []string{r.Kernel})
+	list("interfaces", r.Interfaces)
+	list("routes", r.Routes)
+	list("resolvers", r.Resolvers)
+	list("sockets", r.Sockets)
+	for _, canary := range r.Canaries {
+		what := "not reached (" + canary.Error + ")"
+		if canary.Reached {
+			what = "REACHED"
+		}
+		fmt.Fprintf(w, "%-12s %s: %s\n", "canary", canary.Name, what)
+	}
 }
