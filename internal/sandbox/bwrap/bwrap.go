@@ -47,12 +47,21 @@ type Provider struct {
 	guest   string // folder with the guest program
 	host    *cgroup.Host
 	filter  []byte
+	fault   fault
 	start   chan func()    // to the thread that starts bubblewraps
 	starter sync.WaitGroup // of that thread
 
 	mu     sync.Mutex // guards what follows
 	boxes  map[string]*Box
 	closed bool
+}
+
+// fault is a misconfiguration that the tests plant, to see that the escape
+// suite finds it. It is empty otherwise.
+type fault struct {
+	arguments func([]string) []string // of bubblewrap
+	root      bool                    // bubblewrap runs as the host's root
+	env       []string                // bubblewrap's own
 }
 
 var _ sandbox.Provider = (*Provider)(nil)

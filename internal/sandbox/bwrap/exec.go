@@ -41,6 +41,12 @@ func (b *Box) Exec(ctx context.Context, cmd sandbox.Command) (sandbox.Result, er
 	if err := sandbox.CheckFiles(cmd.Files); err != nil {
 		return sandbox.Result{}, err
 	}
+	for _, f := range cmd.Files {
+		// The box could open such a file anew, for writing, through /proc.
+		if st, err := f.Stat(); err != nil || st.Mode()&0o022 != 0 {
+			return sandbox.Result{}, proofhouse.Errorf(proofhouse.Invalid, err, "a file for a command may be writable by its owner only")
+		}
+	}
 	if err := ctx.Err(); err != nil {
 		return sandbox.Result{}, err
 	}
@@ -141,7 +147,11 @@ func (b *Box) outcome(cmd sandbox.Command, res sandbox.Result, said string, err 
 	}
 	exit, ok := errors.AsType[*exec.ExitError](err)
 	if !ok || exit.ExitCode() == 1 {
-		return sandbox.Result{}, proofhouse.Errorf(proofhouse.NotFound, fmt.Errorf("bubblewrap: %w: %s", err, res.Stderr.Head), "%s cannot be run in the box in %s: the folder is not there", cmd.Argv[0], cmd.Dir)
+		cause := fmt.Errorf("bubblewrap: %w: %s", err, res.Stderr.Head)
+		if strings.Contains(string(res.Stderr.Head), "chdir") {
+			return sandbox.Result{}, proofhouse.Errorf(proofhouse.NotFound, cause, "the box has no folder %s to run %s in", cmd.Dir, cmd.Argv[0])
+		}
+		return sandbox.Result{}, proofhouse.Errorf(proofhouse.Unavailable, cause, "bubblewrap could not set up a command: see the operator's log for its words")
 	}
 	res.Exit, res.Signal = -1, int(unix.SIGKILL)
 	if code := exit.ExitCode(); code > 128 {
@@ -228,7 +238,11 @@ func (b *Box) birth(cmd sandbox.Command, s *streams) (_ *run, err error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, content := range [][]byte{b.p.filter, []byte(strings.Join(b.arguments(cmd, first), "\x00") + "\x00")} {
+	arguments := b.arguments(cmd, first)
+	if b.p.fault.arguments != nil {
+		arguments = b.p.fault.arguments(arguments)
+	}
+	for _, content := range [][]byte{b.p.filter, []byte(strings.Join(arguments, "\x00") + "\x00")} {
 		f, err := memfile(content)
 		if err != nil {
 			return nil, err
@@ -238,13 +252,16 @@ func (b *Box) birth(cmd sandbox.Command, s *streams) (_ *run, err error) {
 	c := exec.Command(b.p.program, "--args", strconv.Itoa(first+4))
 	c.Args = append(c.Args, "--", guest.Dir+"/"+guest.Name, "run", strconv.Itoa(first), strconv.Itoa(b.spec.Limits.Processes), strconv.Itoa(b.spec.Limits.Files))
 	c.Args = append(c.Args, cmd.Argv...)
-	c.Env = []string{}
+	c.Env = append([]string{}, b.p.fault.env...) // never nil, which would be this process's
 	c.Dir = "/"
 	c.Stdin, c.Stdout, c.Stderr = s.guest[0], s.guest[1], s.guest[2]
 	c.ExtraFiles = append(append([]*os.File{}, s.guest[3:]...), theirs...)
 	id := uint32(hostUser(cmd.User.UID))
 	c.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: id, Gid: id, Groups: []uint32{}}, Setpgid: true}
 
+	if b.p.fault.root {
+		c.SysProcAttr.Credential = nil
+	}
 	started := make(chan error)
 	// The provider closes only after every box's commands have ended, so the
 	// channel is open.

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -44,6 +45,18 @@ func Escape(t *testing.T, j Jail) {
 	}
 }
 
+// emulated are what a box with a kernel of its own may reach, because the
+// thing is that kernel's and not the host's.
+var emulated = []string{
+	": /proc/sysrq-trigger opens for writing",                // gVisor's does nothing
+	": /proc/sys/kernel/yama/ptrace_scope opens for writing", // bounds tracing within the box
+	": device /dev/fuse (10:229) opens",                      // file systems of the box's own
+	": device /dev/net/tun (10:200) opens",                   // interfaces of the box's own
+	": chmod of a donated file",                              // kept by gVisor; the host's file is compared afterwards
+	": chown of a donated file",
+	": a user namespace",
+}
+
 // Escapes tries one way, by the name of Escape's subtest, and says what it
 // reached. So a test can plant a fault and see that the suite finds it.
 func Escapes(t *testing.T, j Jail, name string) []string {
@@ -52,7 +65,12 @@ func Escapes(t *testing.T, j Jail, name string) []string {
 		if a.name == name {
 			w := newWarden(t, j)
 			a.try(t, w)
-			return w.found
+			if !j.OwnKernel {
+				return w.found
+			}
+			return slices.DeleteFunc(w.found, func(f string) bool {
+				return slices.ContainsFunc(emulated, func(e string) bool { return strings.HasSuffix(f, e) })
+			})
 		}
 	}
 	t.Fatalf("the suite has no %q", name)
@@ -296,7 +314,7 @@ func escapeKeys(t *testing.T, w *warden) {
 // had; on a kernel of its own a box may have one, and gets nowhere in it.
 func escapeNamespaces(t *testing.T, w *warden) {
 	if !w.OwnKernel {
-		w.both(t, "userns", "true")
+		w.both(t, "userns", "mounts")
 		return
 	}
 	for _, inner := range [][]string{{"kernel"}, {"devices"}, {"cgroups"}, {"canary", w.canary, w.name}} {
@@ -309,7 +327,7 @@ func escapeNamespaces(t *testing.T, w *warden) {
 			}
 			t.Logf("%v as %d: %.2000s", inner, user.UID, res.Stdout.Head)
 			for line := range strings.Lines(string(res.Stdout.Head)) {
-				if what, ok := strings.CutPrefix(line, "ESCAPED "); ok && strings.TrimSpace(what) != "a user namespace" {
+				if what, ok := strings.CutPrefix(line, "ESCAPED "); ok {
 					w.note("in a user namespace of user %d: %s", user.UID, strings.TrimSpace(what))
 				}
 			}
@@ -445,7 +463,7 @@ func escapeRaces(t *testing.T, w *warden) {
 			_, _ = box.Exec(ctx, sandbox.Command{Argv: append([]string{Program}, args...), User: sandbox.Nobody})
 		})
 	}
-	for i := range 60 {
+	for i := range 15 {
 		for _, p := range []string{"/out/d/" + w.name, "/out/f"} {
 			var out bytes.Buffer
 			if err := box.CopyOut(ctx, p, &out, 100); err == nil && strings.Contains(out.String(), w.token) {

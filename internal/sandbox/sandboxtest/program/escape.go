@@ -323,31 +323,32 @@ func tryUserNamespace(args []string) {
 	fmt.Printf("%s", out)
 }
 
-// tryHandles opens the top of a file system by its number, past any mount.
+// tryHandles opens files by their numbers, past any mount.
 func tryHandles([]string) {
-	h, id, err := unix.NameToHandleAt(unix.AT_FDCWD, "/", 0)
-	outcome(onlyWith(err, errNothing), "name_to_handle_at %d", id)
-	top, terr := os.Open("/")
-	if terr != nil {
-		return
-	}
-	for _, ino := range []uint32{2, 64, 128, 256} {
-		for _, kind := range []int32{1, 2, 0x81} {
-			b := binary.NativeEndian.AppendUint32(nil, ino)
-			b = append(b, 0, 0, 0, 0)
-			fd, err := unix.OpenByHandleAt(int(top.Fd()), unix.NewFileHandle(kind, b), unix.O_RDONLY)
-			outcome(err, "open_by_handle_at of inode %d as kind %d", ino, kind)
+	for _, dir := range []string{"/", "/etc", "/tmp", "/out", "/mnt"} {
+		top, err := os.Open(dir)
+		if err != nil {
+			continue
+		}
+		var handles []unix.FileHandle
+		h, _, err := unix.NameToHandleAt(unix.AT_FDCWD, dir, 0)
+		if err == nil {
+			handles = append(handles, h)
+		}
+		fmt.Println("held name_to_handle_at", dir, err)
+		for _, ino := range []uint32{2, 64, 128} { // the top of the usual file systems
+			for _, kind := range []int32{1, 2, 0x81} {
+				handles = append(handles, unix.NewFileHandle(kind, append(binary.NativeEndian.AppendUint32(nil, ino), 0, 0, 0, 0)))
+			}
+		}
+		for _, h := range handles {
+			fd, err := unix.OpenByHandleAt(int(top.Fd()), h, unix.O_RDONLY)
+			outcome(err, "open_by_handle_at below %s of kind %d", dir, h.Type())
 			if err == nil {
 				unix.Close(fd)
 			}
 		}
-	}
-	if err == nil && h.Size() > 0 {
-		fd, err := unix.OpenByHandleAt(int(top.Fd()), h, unix.O_RDONLY)
-		outcome(err, "open_by_handle_at")
-		if err == nil {
-			unix.Close(fd)
-		}
+		top.Close()
 	}
 }
 
