@@ -49,9 +49,15 @@ func (r *registry) fetcher(t *testing.T) Fetcher {
 // addModule serves a module and gives its go.sum lines.
 func (r *registry) addModule(t *testing.T, path, version string, files map[string]string) (zipHash, modHash string) {
 	t.Helper()
+	return r.addModuleNeeding(t, path, version, "", files)
+}
+
+// addModuleNeeding is addModule with more lines of go.mod.
+func (r *registry) addModuleNeeding(t *testing.T, path, version, needs string, files map[string]string) (zipHash, modHash string) {
+	t.Helper()
 	var b bytes.Buffer
 	z := zip.NewWriter(&b)
-	mod := "module " + path + "\n"
+	mod := "module " + path + "\n" + needs
 	files["go.mod"] = mod
 	for name, text := range files {
 		w, err := z.Create(path + "@" + version + "/" + name)
