@@ -50,9 +50,20 @@ func TestEscapeFinds(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	console := filepath.Join(dir, "console")
-	if err := errors.Join(os.Chmod(dir, 0o755), unix.Mknod(console, unix.S_IFCHR|0o666, int(unix.Mkdev(5, 1))), os.Chmod(console, 0o666)); err != nil {
+	device := filepath.Join(dir, "device")
+	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)
+	}
+	// A device that this machine has and anybody may open: autofs, tun, fuse, kmsg.
+	for _, d := range [][2]uint32{{10, 235}, {10, 200}, {10, 229}, {1, 11}} {
+		os.Remove(device)
+		if err := errors.Join(unix.Mknod(device, unix.S_IFCHR|0o666, int(unix.Mkdev(d[0], d[1]))), os.Chmod(device, 0o666)); err != nil {
+			t.Fatal(err)
+		}
+		if f, err := os.OpenFile(device, os.O_RDWR|unix.O_NONBLOCK, 0); err == nil {
+			f.Close()
+			break
+		}
 	}
 	for _, test := range []struct {
 		escape string
@@ -62,7 +73,7 @@ func TestEscapeFinds(t *testing.T) {
 	}{
 		{escape: "mounts", find: "mount of tmpfs", fault: asHostRoot},
 		{escape: "kernel files", find: "core_pattern opens for writing", fault: asHostRoot},
-		{escape: "device nodes", find: "device /tmp/console", fault: fault{arguments: add("--dev-bind", console, "/tmp/console")}},
+		{escape: "device nodes", find: "device /tmp/device", fault: fault{arguments: add("--dev-bind", device, "/tmp/device")}},
 		{escape: "control groups", find: "opens for writing", fault: asHostRoot},
 		{escape: "files by number", find: "open_by_handle_at below /mnt", fault: fault{root: true, arguments: func(args []string) []string {
 			return append(asHostRoot.arguments(args), "--ro-bind", "/", "/mnt")

@@ -171,15 +171,16 @@ func tryDevices([]string) {
 	for _, d := range [][2]uint32{{1, 3}, {1, 5}, {1, 7}, {1, 8}, {1, 9}, {5, 0}, {5, 2}, {136, 0}} {
 		harmless[unix.Mkdev(d[0], d[1])] = true
 	}
-	_ = filepath.WalkDir("/", func(name string, d fs.DirEntry, err error) error {
+	_ = filepath.WalkDir("/", func(name string, _ fs.DirEntry, err error) error {
 		if err != nil {
 			return nil
 		}
 		if name == "/proc" || name == "/sys" {
 			return filepath.SkipDir
 		}
+		// The folder's own entry is of what lies below a mounted device.
 		var st unix.Stat_t
-		if d.Type()&fs.ModeDevice == 0 || unix.Lstat(name, &st) != nil {
+		if unix.Lstat(name, &st) != nil || st.Mode&unix.S_IFMT != unix.S_IFCHR && st.Mode&unix.S_IFMT != unix.S_IFBLK {
 			return nil
 		}
 		if st.Mode&unix.S_IFMT == unix.S_IFCHR && (harmless[st.Rdev] || unix.Major(st.Rdev) == 136) {
