@@ -109,7 +109,7 @@ func (s BuiltStore) Build(ctx context.Context, t Task, by Builder, v Verifier, a
 	}
 	b := Built{Version: 1, Task: t.Task.Name, Folder: t.Digest, Target: tgt, Crash: j.Report, Patch: string(patch)}
 	if !j.Verdict.Outcome.Counts() {
-		return b, proofhouse.Errorf(proofhouse.Failed, nil, "task %s: the reference does not solve it (%s): mend the task before it is used", t.Task.Name, j.Verdict.Outcome)
+		return b, proofhouse.Errorf(proofhouse.Failed, nil, "task %s: the reference does not solve it (%s: %s): mend the task before it is used", t.Task.Name, j.Verdict.Outcome, j.Verdict.Reason)
 	}
 	return b, s.Put(b)
 }
