@@ -2,6 +2,7 @@ package oracle
 
 import (
 	"math/rand/v2"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -217,5 +218,23 @@ func TestChannel(t *testing.T) {
 	}
 	if got := readChannel("", []byte(" forged x")); got != (channelReport{}) {
 		t.Errorf("without a nonce %+v is believed", got)
+	}
+}
+
+// TestOutOfMemory: the end of the memory is a bound, whatever the language says.
+func TestOutOfMemory(t *testing.T) {
+	for _, file := range []string{"go-oom.txt", "node-heap.txt"} {
+		b, err := os.ReadFile("testdata/report/" + file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lang, res, _ := asRun(file, b)
+		if lang == target.JavaScript {
+			res.Exit, res.Signal = -1, 6
+		}
+		o, c := observe(lang, Rule{Symptom: Crash}.Or(), rawRun{side: target.Vulnerable, run: 1, result: res})
+		if o.Broke || o.Bound != boundMemory || c != nil {
+			t.Errorf("%s: %+v", file, o)
+		}
 	}
 }
