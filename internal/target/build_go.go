@@ -38,13 +38,13 @@ func (u unit) goModule() tree {
 // was linked is read back from the program.
 func (b *Builder) makeGo(ctx context.Context, u unit, progress func(string)) (tree, error) {
 	in := tree{}.merge("module", u.goModule()).merge("proxy", u.source.proxy)
-	env, flags := goEnv(u.recipe.Cgo, goCache)
+	env := goEnv(goCache)
 	argv, made := []string{goTool, "build", "-o", "/out/harness"}, "harness"
 	if u.fuzz {
 		argv, made = []string{goTool, "test", "-c", "-fuzz=^FuzzHarness$", "-o", "/out/harness.test"}, "harness.test"
 	}
-	argv = append(append(argv, flags...), ".")
-	root, err := b.warmGo(ctx, u.root, u.recipe.Cgo, progress)
+	argv = append(argv, ".")
+	root, err := b.warmGo(ctx, u.root, progress)
 	if err != nil {
 		return nil, err
 	}
@@ -58,18 +58,15 @@ func (b *Builder) makeGo(ctx context.Context, u unit, progress func(string)) (tr
 	return out, u.linked(files[made].data)
 }
 
-// goEnv is the go command's environment in a box and the flags of a build.
-func goEnv(cgo bool, cache string) (env, flags []string) {
-	env = []string{
-		"PATH=/usr/local/go/bin:/usr/local/bin:/usr/bin:/bin", "HOME=/work", "GOPROXY=file:///in/proxy", "GOSUMDB=off", "GOTOOLCHAIN=local",
-		"GOFLAGS=-mod=readonly -trimpath -buildvcs=false", "GOMODCACHE=/work/mod", "GOCACHE=" + cache, "GO111MODULE=on", "GOWORK=off", "GOTMPDIR=/work",
+// goEnv is the go command's environment in a box. Without cgo a program needs
+// nothing of its root, and C in a module is built as a C target instead, where
+// the sanitizers and the fuzzer see it.
+func goEnv(cache string) []string {
+	return []string{
+		"PATH=/usr/local/go/bin:/usr/local/bin:/usr/bin:/bin", "HOME=/work", "CGO_ENABLED=0", "GO111MODULE=on", "GOWORK=off", "GOTOOLCHAIN=local",
+		"GOPROXY=file:///in/proxy", "GOSUMDB=off", "GOFLAGS=-mod=readonly -trimpath -buildvcs=false -ldflags=-buildid=",
+		"GOMODCACHE=/work/mod", "GOCACHE=" + cache, "GOTMPDIR=/work",
 	}
-	flags = []string{"-ldflags=-buildid="}
-	if !cgo {
-		return append(env, "CGO_ENABLED=0"), flags
-	}
-	const c = "-g -O1 -fno-omit-frame-pointer"
-	return append(env, "CGO_ENABLED=1", "CC=clang", "CXX=clang++", "CGO_CFLAGS="+c, "CGO_CXXFLAGS="+c), append(flags, "-asan")
 }
 
 // linked compares the modules in a program with the lock.

@@ -177,15 +177,15 @@ func (b *Builder) build(ctx context.Context, u unit, progress func(string)) (Bui
 func (u unit) key(inputs map[string]proofhouse.Digest) proofhouse.Digest {
 	r := u.recipe
 	raw, err := json.Marshal(struct {
-		Version  int
-		Language Language
-		Fuzz     bool
-		Inputs   map[string]proofhouse.Digest
-		Script   string
-		Sources  []string
-		Flags    []string
-		Options  [2]bool
-	}{1, r.Language, u.fuzz, inputs, r.Script, r.Sources, r.Flags, [2]bool{r.Undefined, r.Cgo}})
+		Version   int
+		Language  Language
+		Fuzz      bool
+		Inputs    map[string]proofhouse.Digest
+		Script    string
+		Sources   []string
+		Flags     []string
+		Options  [2]bool // the undefined-behaviour sanitizer; cgo, which is off
+	}{1, r.Language, u.fuzz, inputs, r.Script, r.Sources, r.Flags, [2]bool{r.Undefined, false}})
 	if err != nil {
 		panic(err) // strings and digests only
 	}
@@ -222,8 +222,6 @@ func (u unit) command() (argv, env []string) {
 	switch {
 	case u.recipe.Language == Go && u.fuzz:
 		return goFuzzArgv, nil
-	case u.recipe.Language == Go && u.recipe.Cgo:
-		return []string{"/target/harness"}, []string{asanOptions}
 	case u.recipe.Language == Go:
 		return []string{"/target/harness"}, nil
 	case u.recipe.Language == C && u.fuzz:

@@ -221,7 +221,6 @@ func TestBuildRefuses(t *testing.T) {
 		"an omission when fixed": func(r *Recipe) { r.Fixed.Omit = "fix-a.patch" },
 		"nothing omitted":        func(r *Recipe) { r.Vulnerable.Omit = "" },
 		"no pin":                 func(r *Recipe) { r.Vulnerable.Orig = "" },
-		"cgo in C":               func(r *Recipe) { r.Cgo = true },
 		"two sources in one":     func(r *Recipe) { r.Fixed.Package = "p" },
 		"no such sources":        func(r *Recipe) { r.Sources = []string{"*.cc"} },
 		"a script elsewhere":     func(r *Recipe) { r.Script = "../../x.sh" },

@@ -48,9 +48,6 @@ func (r Recipe) Validate() error {
 	if r.Language != C && (r.Script != "" || len(r.Sources)+len(r.Flags) > 0 || r.Undefined) {
 		return bad("script, sources, flags and undefined are for language c")
 	}
-	if r.Cgo && r.Language != Go {
-		return bad("cgo is for language go")
-	}
 	for side, s := range map[Side]Source{Vulnerable: r.Vulnerable, Fixed: r.Fixed} {
 		if err := s.validate(r.Language, side); err != nil {
 			return err

@@ -54,8 +54,6 @@ type Recipe struct {
 	Flags   []string `toml:"flags,omitempty" json:"flags,omitempty"`
 	// Undefined adds the undefined-behaviour sanitizer to a C target.
 	Undefined bool `toml:"undefined,omitempty" json:"undefined,omitempty"`
-	// Cgo builds a Go target that has C in it, with the address sanitizer.
-	Cgo bool `toml:"cgo,omitempty" json:"cgo,omitempty"`
 }
 
 // Source pins third-party code. Exactly one of the groups is filled.

@@ -36,7 +36,8 @@ var farFuture = time.Unix(4102444800, 0) // 2100-01-01
 // warmGo gives root with a build cache that holds the standard library,
 // compiled plain and for the fuzzer, since compiling it takes a box a minute.
 // The cache is made in a box from root alone, once for each root.
-func (b *Builder) warmGo(ctx context.Context, root sandbox.Image, cgo bool, progress func(string)) (sandbox.Image, error) {
+func (b *Builder) warmGo(ctx context.Context, root sandbox.Image, progress func(string)) (sandbox.Image, error) {
+	const cgo = false // which changes what is compiled
 	raw, err := json.Marshal([]any{"warm go", 1, root.Digest, cgo, warmImports})
 	if err != nil {
 		return sandbox.Image{}, err
@@ -55,9 +56,6 @@ func (b *Builder) warmGo(ctx context.Context, root sandbox.Image, cgo bool, prog
 	progress("compiling the standard library, once for all Go targets")
 	var main bytes.Buffer
 	main.WriteString("package main\n\n")
-	if cgo {
-		main.WriteString("import \"C\"\n\n")
-	}
 	main.WriteString("import (\n")
 	for _, p := range warmImports {
 		fmt.Fprintf(&main, "\t_ %q\n", p)
@@ -68,9 +66,9 @@ func (b *Builder) warmGo(ctx context.Context, root sandbox.Image, cgo bool, prog
 		"module/main.go":      {data: main.Bytes()},
 		"module/fuzz_test.go": {data: []byte("package main\n\nimport \"testing\"\n\nfunc FuzzHarness(f *testing.F) {}\n")},
 	}
-	env, flags := goEnv(cgo, "/work/cache")
+	env := goEnv("/work/cache")
 	step := func(argv ...string) sandbox.Command {
-		return sandbox.Command{Argv: append(append(argv, flags...), "."), Env: env, Dir: "/in/module"}
+		return sandbox.Command{Argv: append(argv, "."), Env: env, Dir: "/in/module"}
 	}
 	files, err := b.inBox(ctx, root, in,
 		step(goTool, "build", "-o", "/dev/null"),
