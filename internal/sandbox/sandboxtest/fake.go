@@ -246,7 +246,7 @@ func (b *fakeBox) read(name string) ([]byte, error) {
 func (b *fakeBox) write(name string, data []byte, mode fs.FileMode, u sandbox.User) error {
 	b.mu.Lock()
 	if n := b.find(name); n != nil {
-		name = n.Path
+		name, mode = n.Path, n.Mode
 	}
 	b.mu.Unlock()
 	return b.put(name, &node{Entry: sandbox.Entry{Mode: mode, Size: int64(len(data)), UID: u.UID}, data: bytes.Clone(data)}, u)
