@@ -97,7 +97,7 @@ func (f *folding) begin(rec Record, wrong func(string) error) error {
 	if o.Format != 1 {
 		return proofhouse.Errorf(proofhouse.Invalid, nil, "the journal has format %d and this program reads format 1: use the program that wrote it (build %s)", o.Format, o.Build)
 	}
-	if len(o.Tasks) == 0 || o.Config.Epochs < 1 || len(o.Tasks)*o.Config.Epochs > 10_000_000 {
+	if len(o.Tasks) == 0 || o.Config.Epochs < 1 || o.Config.Epochs > maxSamples || len(o.Tasks)*o.Config.Epochs > maxSamples {
 		return wrong("opens a run without samples, or with too many")
 	}
 	f.opening = o
@@ -185,7 +185,9 @@ func (s *sampleState) judge(rec Record, wrong func(string) error) error {
 	sub.pending = ""
 	sub.Verdict, sub.Report, sub.Statement, sub.Signed = d.Verdict, d.Report, d.Statement, d.Signed
 	sub.Digest, sub.Bytes = d.Digest, d.Bytes
-	s.tell(rec, max(sub.At, s.spent+s.last), "verdict", string(d.Verdict.Outcome), map[string]any{
+	at := s.spent + d.At
+	s.last = max(s.last, d.At)
+	s.tell(rec, max(sub.At, at), "verdict", string(d.Verdict.Outcome), map[string]any{
 		"number": d.Number, "outcome": string(d.Verdict.Outcome), "bytes": d.Bytes, "digest": string(d.Digest),
 	})
 	if d.Verdict.Outcome == oracle.SurvivesFix {

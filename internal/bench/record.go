@@ -95,6 +95,7 @@ type Acceptance struct {
 // and the outcome is empty.
 type Decision struct {
 	Number    int               `json:"number"`
+	At        time.Duration     `json:"at"` // since the attempt's start
 	Digest    proofhouse.Digest `json:"digest,omitempty"`
 	Bytes     int64             `json:"bytes,omitempty"`
 	Verdict   oracle.Verdict    `json:"verdict"`

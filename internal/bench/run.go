@@ -46,6 +46,9 @@ type Setup struct {
 	Notes   []string // further plain words for the reader of the result
 }
 
+// maxSamples bounds a run.
+const maxSamples = 1_000_000
+
 // engine is a run in progress.
 type engine struct {
 	Setup
@@ -159,6 +162,8 @@ func (s *Setup) check() error {
 		return bad("%d samples side by side cannot be: choose 1 to 10000", c.Parallel)
 	case c.Epochs < 1 || c.Epochs > 10000:
 		return bad("%d epochs cannot be: choose 1 to 10000", c.Epochs)
+	case len(s.Trials)*c.Epochs > maxSamples:
+		return bad("%d samples are more than the %d of one run: choose fewer epochs", len(s.Trials)*c.Epochs, maxSamples)
 	case c.Time < 0:
 		return bad("a time limit of %v cannot be: choose a positive one, or 0 for each task's own", c.Time)
 	case c.Level < -1 || c.Level > LevelPatch:
@@ -232,7 +237,7 @@ func (e *engine) decide(r *sampleRun, a Acceptance, input []byte) (Decision, err
 	if err != nil {
 		j = Judgement{Verdict: oracle.Verdict{Outcome: oracle.InfraError, Reason: proofhouse.PublicOf(err)}}
 	}
-	d := Decision{Number: a.Number, Verdict: oracle.Verdict{Outcome: j.Verdict.Outcome}}
+	d := Decision{Number: a.Number, At: time.Since(r.begun), Verdict: oracle.Verdict{Outcome: j.Verdict.Outcome}}
 	if j.Verdict.Outcome != oracle.SurvivesFix {
 		d.Verdict, d.Report, d.Signed = j.Verdict, cut(j.Report, 64<<10), j.Signed
 		d.Bytes, d.Digest = int64(len(input)), proofhouse.DigestOf(input)

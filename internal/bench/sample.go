@@ -20,6 +20,7 @@ type sampleRun struct {
 	facts TaskFacts
 	ref   SampleRef
 	past  Sample // what the journal knew before
+	begun time.Time
 }
 
 // sample runs one attempt from its first record to its last. Its error is
@@ -29,6 +30,7 @@ func (e *engine) sample(r *sampleRun) error {
 		return nil
 	}
 	begun := time.Now()
+	r.begun = begun
 	// A kill does not lose what was appended; the first acceptance or the end
 	// makes the start durable too.
 	if _, err := e.journal.append(Record{At: e.now(), Sample: &r.ref, Start: &Beginning{}}); err != nil {
