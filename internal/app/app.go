@@ -74,13 +74,24 @@ func (a *App) openProvider(leak gvisor.Leak) (sandbox.Provider, error) {
 		return a.provider, nil
 	}
 	var err error
-	switch a.Config.Provider {
-	case "gvisor":
-		a.provider, err = asProvider(gvisor.New(gvisor.Config{State: a.Config.dir("state"), Sentry: a.Config.Sentry, Leak: leak}))
-	case "bwrap":
-		a.provider, err = asProvider(bwrap.New(bwrap.Config{State: a.Config.dir("state"), Guest: a.Config.Sentry}))
-	}
+	a.provider, err = openProvider(a.Config, leak)
 	return a.provider, err
+}
+
+// openProvider names the implementations: gVisor, and bubblewrap for who asks
+// for it by name.
+func openProvider(cfg Config, leak gvisor.Leak) (sandbox.Provider, error) {
+	if cfg.Provider == "bwrap" {
+		guest := cfg.Sentry
+		if guest == "" {
+			var err error
+			if guest, err = os.Executable(); err != nil {
+				return nil, fmt.Errorf("finding the own executable: %w", err)
+			}
+		}
+		return asProvider(bwrap.New(bwrap.Config{State: cfg.dir("state"), Guest: guest}))
+	}
+	return asProvider(gvisor.New(gvisor.Config{State: cfg.dir("state"), Sentry: cfg.Sentry, Leak: leak}))
 }
 
 // asProvider keeps a nil pointer from becoming a provider that is not nil.

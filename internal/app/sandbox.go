@@ -6,6 +6,7 @@ import (
 
 	"proofhouse/internal/proofhouse"
 	"proofhouse/internal/sandbox"
+	"proofhouse/internal/sandbox/cgroup"
 	"proofhouse/internal/sandbox/gvisor"
 )
 
@@ -47,6 +48,24 @@ func (a *App) ProveBox(ctx context.Context, leak string, say func(string)) (repo
 		return report, try()
 	}
 	return report, sandbox.Isolated(try)
+}
+
+// Diagnose says what this machine can hold and why. An error means that it
+// could not even be examined; what it cannot hold stands in the Diagnosis.
+func (a *App) Diagnose(ctx context.Context) (sandbox.Diagnosis, error) {
+	patient := func(name string) sandbox.Patient {
+		cfg := a.Config
+		cfg.Provider = name
+		return sandbox.Patient{Name: name, Open: func() (sandbox.Provider, error) { return openProvider(cfg, gvisor.NoLeak) }}
+	}
+	groups := func() (int, error) {
+		host, err := cgroup.Detect()
+		if err != nil {
+			return 0, err
+		}
+		return host.Version(), nil
+	}
+	return sandbox.Diagnose(ctx, a.Config.Data, groups, patient("gvisor"), patient("bwrap"))
 }
 
 // openLeaky opens the provider with a hole in its boxes. It is the only way to

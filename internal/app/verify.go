@@ -41,6 +41,11 @@ func (v *verifier) Verify(ctx context.Context, c bench.Case, submission []byte) 
 	return bench.Judgement{Verdict: verdict, Report: ev.Report, Statement: ev.Statement, Signed: ev.Signed, Artifacts: ev.Artifacts}, nil
 }
 
+// Warm starts boxes ahead of a sample's first submission.
+func (v *verifier) Warm(c bench.Case) {
+	v.oracle.Warm(oracle.Case{Name: string(c.Task), Target: c.Target, Rule: c.Rule})
+}
+
 func (v *verifier) close() error { return v.oracle.Close() }
 
 // CreateKey makes the local key that signs verdicts from now on, and gives

@@ -8,13 +8,40 @@ import (
 	"github.com/spf13/cobra"
 
 	"proofhouse/internal/app"
+	"proofhouse/internal/proofhouse"
 	"proofhouse/internal/sandbox"
 )
 
 func (c *console) sandbox() *cobra.Command {
 	cmd := &cobra.Command{Use: "sandbox", Short: "what this machine can hold, and the proof of it"}
-	cmd.AddCommand(c.sandboxProve())
+	cmd.AddCommand(c.sandboxDoctor(), c.sandboxProve())
 	return cmd
+}
+
+func (c *console) sandboxDoctor() *cobra.Command {
+	return &cobra.Command{
+		Use:   "doctor",
+		Short: "what this machine can hold and why: exit code 5 if it cannot hold a box",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			house, err := c.open(cmd.Context())
+			if err != nil {
+				return err
+			}
+			defer house.Close()
+			d, err := house.Diagnose(cmd.Context())
+			if err != nil {
+				return err
+			}
+			if err := c.emit(d, func(w io.Writer) { fmt.Fprintln(w, strings.Join(d.Lines(), "\n")) }); err != nil {
+				return err
+			}
+			if !d.Healthy() {
+				return proofhouse.Errorf(proofhouse.Unavailable, nil, "this machine cannot hold a box: the lines marked MISSING say what it needs")
+			}
+			return nil
+		},
+	}
 }
 
 func (c *console) sandboxProve() *cobra.Command {

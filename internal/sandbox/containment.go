@@ -96,6 +96,8 @@ func Prove(ctx context.Context, box Box, declared Network, further ...Canary) (P
 		if w.Reached(c.Name) {
 			report.Canaries[i].Reached = true
 		}
+		// An address can be a path of the host, which is not for the record.
+		report.Canaries[i].Error = strings.ReplaceAll(report.Canaries[i].Error, c.Address, "its address")
 	}
 	report.Canaries = append(report.Canaries, w.Missing()...)
 	if bad := Contradictions(declared, report); len(bad) > 0 {
