@@ -26,7 +26,7 @@ type seat struct {
 	rule  Rule
 	side  target.Side
 	build target.Build
-	input string // host path of the submission
+	input input // the submission
 
 	box    sandbox.Box
 	used   bool            // something ran in box since its start or its last reset
@@ -93,11 +93,11 @@ func (s *seat) try(ctx context.Context, n int, cpu time.Duration) (rawRun, error
 			}
 		}
 	}
-	input, err := os.Open(s.input)
+	file, err := s.input.open()
 	if err != nil {
 		return rawRun{}, fmt.Errorf("opening the submission: %w", err)
 	}
-	defer input.Close()
+	defer file.Close()
 	// Each run has random names of its own: what an input could guess or
 	// remember is worth nothing in the next run.
 	r := rawRun{side: s.side, run: n, nonce: proofhouse.Token(20)}
@@ -108,7 +108,7 @@ func (s *seat) try(ctx context.Context, n int, cpu time.Duration) (rawRun, error
 		Env:    s.env(r.nonce, log, canary),
 		Dir:    dir,
 		User:   sandbox.Nobody,
-		Files:  []*os.File{input},
+		Files:  []*os.File{file},
 		Report: &channel, ReportMax: reportMax,
 		CPU: cpu, Wall: s.rule.wallBound(),
 	})

@@ -2,11 +2,8 @@ package oracle
 
 import (
 	"context"
-	"errors"
-	"os"
 	"sync"
 
-	"proofhouse/internal/proofhouse"
 	"proofhouse/internal/target"
 )
 
@@ -33,19 +30,18 @@ func (o *Oracle) Triage(c Case) (*Triage, error) {
 // Quick runs one input once. Broke is set for what shows without the fixed
 // build; for a hang or for memory it says that the floor was reached. The
 // report is as in Evidence.
-func (t *Triage) Quick(ctx context.Context, input []byte) (Observation, string, error) {
+func (t *Triage) Quick(ctx context.Context, submission []byte) (Observation, string, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	s := t.seat
 	if s == nil {
 		return Observation{}, "", errClosed
 	}
-	name, err := inputFile(input)
-	if err != nil {
+	var err error
+	if s.input, err = newInput(submission); err != nil {
 		return Observation{}, "", err
 	}
-	defer os.Remove(name)
-	s.input = name
+	defer s.input.close()
 	bound := s.rule.cpuBound()
 	if s.rule.Symptom == Hang {
 		bound = min(bound, seconds(s.rule.Floor*1.02)+tickSlack)
@@ -73,13 +69,13 @@ func (t *Triage) Close() error {
 }
 
 // breaks says whether a build breaks on an input in each of the rule's runs.
-func (o *Oracle) breaks(ctx context.Context, lang target.Language, rule Rule, b target.Build, input []byte) (bool, error) {
-	name, err := inputFile(input)
+func (o *Oracle) breaks(ctx context.Context, lang target.Language, rule Rule, b target.Build, submission []byte) (bool, error) {
+	in, err := newInput(submission)
 	if err != nil {
 		return false, err
 	}
-	defer os.Remove(name)
-	s := &seat{pool: o.pool, lang: lang, rule: rule.Or(), side: target.Fixed, build: b, input: name}
+	defer in.close()
+	s := &seat{pool: o.pool, lang: lang, rule: rule.Or(), side: target.Fixed, build: b, input: in}
 	defer s.stop()
 	for n := 1; n <= s.rule.Runs; n++ {
 		raw, err := s.run(ctx, n, s.rule.cpuBound())
@@ -91,18 +87,4 @@ func (o *Oracle) breaks(ctx context.Context, lang target.Language, rule Rule, b 
 		}
 	}
 	return true, nil
-}
-
-// inputFile puts an input where a box can be handed its descriptor.
-func inputFile(input []byte) (name string, err error) {
-	f, err := os.CreateTemp("", "proofhouse-submission-")
-	if err != nil {
-		return "", proofhouse.Errorf(proofhouse.Unavailable, err, "the folder for temporary files cannot be written: free some space or set TMPDIR")
-	}
-	_, err = f.Write(input)
-	if err = errors.Join(err, f.Close()); err != nil {
-		_ = os.Remove(f.Name())
-		return "", proofhouse.Errorf(proofhouse.Unavailable, err, "the folder for temporary files is full: free some space or set TMPDIR")
-	}
-	return f.Name(), nil
 }

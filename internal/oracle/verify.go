@@ -3,7 +3,6 @@ package oracle
 import (
 	"context"
 	"fmt"
-	"os"
 	"runtime"
 	"time"
 
@@ -244,13 +243,13 @@ func (t trial) report() string {
 // vulnerable build's is enough. That run is then ended just above that
 // mark instead of at the far bound.
 func (o *Oracle) try(ctx context.Context, c Case, submission []byte) (t trial, err error) {
-	input, err := inputFile(submission)
+	in, err := newInput(submission)
 	if err != nil {
 		return t, err
 	}
-	defer os.Remove(input)
+	defer in.close()
 	sit := func(side target.Side, b target.Build) *seat {
-		return &seat{pool: o.pool, lang: c.Target.Language, rule: c.Rule, side: side, build: b, input: input}
+		return &seat{pool: o.pool, lang: c.Target.Language, rule: c.Rule, side: side, build: b, input: in}
 	}
 	vul, fix := sit(target.Vulnerable, c.Target.Vulnerable), sit(target.Fixed, c.Target.Fixed)
 	defer func() {

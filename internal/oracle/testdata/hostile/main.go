@@ -249,6 +249,7 @@ var deeds = map[string]func(a []string){
 	"canary":      func([]string) { write(environ["CANARY"], "") },
 	"canary-link": func([]string) { _ = os.Symlink("/nowhere", environ["CANARY"]) },
 	"canary-guess": func([]string) {
+		write("/canary/canary", "")
 		for range 1000 {
 			write(fmt.Sprintf("/canary/%d", rand.Uint64()), "")
 		}
