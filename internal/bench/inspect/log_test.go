@@ -111,6 +111,7 @@ func runs(k benchtest.Kept) map[string]bench.Result {
 	cancelled.Status = "cancelled"
 	cancelled.Samples[3].Status, cancelled.Samples[3].Score = bench.Cancelled, bench.Score{}
 	cancelled.Samples[4].Limit = "submissions"
+	cancelled.Summary.Scored, cancelled.Summary.Cancelled = 10, 1
 	all["cancelled"] = cancelled
 	return all
 }

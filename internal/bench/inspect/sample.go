@@ -39,7 +39,7 @@ func newSample(s bench.Sample, r bench.Result, artifact func(proofhouse.Digest) 
 	case bench.Cancelled:
 		x.Limit = &limit{Type: "operator", Limit: 1}
 	}
-	if typ, value := limitOf(s); s.Limit != "" {
+	if typ, value := limitOf(s); s.Limit != "" && s.Status != bench.Cancelled {
 		x.Limit = &limit{Type: typ}
 		if value != nil {
 			x.Limit.Limit = *value
