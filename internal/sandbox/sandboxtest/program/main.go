@@ -75,6 +75,7 @@ var deeds = map[string]func(args []string) int{
 	"limits":  limits,
 	"flip":    flip,
 	"find":    find,
+	"map":     mapped,
 
 	"escape":    escape,
 	"neighbour": neighbour,
@@ -293,4 +294,22 @@ func find(a []string) int {
 		fmt.Println(name)
 		return err
 	}))
+}
+
+// mapped prints a file through a mapping of it.
+func mapped(a []string) int {
+	f, err := os.Open(a[0])
+	if err != nil {
+		return fail(err)
+	}
+	st, err := f.Stat()
+	if err != nil {
+		return fail(err)
+	}
+	b, err := syscall.Mmap(int(f.Fd()), 0, int(st.Size()), syscall.PROT_READ, syscall.MAP_PRIVATE)
+	if err != nil {
+		return fail(err)
+	}
+	_, err = os.Stdout.Write(b)
+	return fail(err)
 }
