@@ -26,8 +26,6 @@ type tick struct {
 type series struct {
 	Index      int // picks colour and dash
 	Line, Area word
-	EndX, EndY float64
-	Label      text
 	Dots       []dot
 }
 
@@ -104,7 +102,7 @@ func (c chart) series(index int, r bench.Result, end time.Duration, area bool) s
 	fmt.Fprintf(&upper, "M%.1f %.1f", c.Left, c.y(0))
 	var back []string // the lower edge, drawn from right to left
 	back = append(back, fmt.Sprintf("L%.1f %.1f", c.Left, c.y(0)))
-	s := series{Index: index % maxCompare, Label: label(r.Agent)}
+	s := series{Index: index % maxCompare}
 	for i, p := range points {
 		x := c.x(p.At, end)
 		fmt.Fprintf(&line, "H%.1fV%.1f", x, c.y(p.Share))
@@ -115,8 +113,10 @@ func (c chart) series(index int, r bench.Result, end time.Duration, area bool) s
 		}
 		last = p
 	}
-	fmt.Fprintf(&line, "H%.1f", c.x(end, end))
-	fmt.Fprintf(&upper, "H%.1fV%.1f", c.x(end, end), c.y(last.Low))
+	// A run that was watched for a shorter time than another says nothing of later.
+	right := c.x(min(end, horizon(r)), end)
+	fmt.Fprintf(&line, "H%.1f", right)
+	fmt.Fprintf(&upper, "H%.1fV%.1f", right, c.y(last.Low))
 	for i := len(back) - 1; i >= 0; i-- {
 		lower.WriteString(back[i])
 	}
@@ -124,7 +124,6 @@ func (c chart) series(index int, r bench.Result, end time.Duration, area bool) s
 	if area && last.High > 0 {
 		s.Area = word(upper.String() + lower.String() + "Z")
 	}
-	s.EndX, s.EndY = c.Right, c.y(last.Share)
 	return s
 }
 

@@ -204,6 +204,22 @@ func TestLeaksAndForgeries(t *testing.T) {
 	}
 }
 
+// A run with less time must not look as if it had stood still.
+func TestShorterRunEndsEarly(t *testing.T) {
+	k := benchtest.Kept{}
+	long, short := benchtest.Result("ladder", 1, k), benchtest.Result("baseline", 1, k)
+	for i := range long.Samples {
+		long.Samples[i].Bound = 40 * time.Second
+	}
+	charts := newCharts([]bench.Result{long, short})
+	wide := charts[0]
+	for i, want := range []string{fmt.Sprintf("H%.1f", wide.Right), fmt.Sprintf("H%.1f", (wide.Left+wide.Right)/2)} {
+		if got := string(wide.Series[i].Line); !strings.HasSuffix(got, want) {
+			t.Errorf("line %d ends in %s, want %s", i, got[max(0, len(got)-20):], want)
+		}
+	}
+}
+
 func TestManySamplesStayUsable(t *testing.T) {
 	k := benchtest.Kept{}
 	page := written(t, Input{Runs: []bench.Result{benchtest.Result("baseline", 42, k)}, Artifact: k.Read})
