@@ -100,8 +100,12 @@ func walkTar(r io.Reader, each func(h *tar.Header, name string, content io.Reade
 		return malformed(err, "its compression")
 	}
 	defer done()
+	return walkPlainTar(z, each)
+}
+
+func walkPlainTar(r io.Reader, each func(h *tar.Header, name string, content io.Reader) error) error {
 	var total int64
-	t := tar.NewReader(z)
+	t := tar.NewReader(r)
 	for n := 0; ; n++ {
 		h, err := t.Next()
 		if err == io.EOF {

@@ -183,20 +183,26 @@ func (s Store) Make(ctx context.Context, name string, now time.Time, progress fu
 		return sandbox.Image{}, err
 	}
 	rec := Record{Name: name, Key: k, Image: img.Digest, Substitutes: m.substitutes}
-	if info, err := os.Stat(img.Path); err == nil {
-		rec.Bytes = info.Size()
-	}
 	for _, p := range m.lock.Packages {
 		rec.Packages = append(rec.Packages, p.Name+" "+p.Version)
 	}
 	for _, mod := range lock.Modules {
 		rec.Modules = append(rec.Modules, mod.Path+" "+mod.Version)
 	}
+	return img, s.writeRecord(rec, img)
+}
+
+func (s Store) writeRecord(rec Record, img sandbox.Image) error {
+	info, err := os.Stat(img.Path)
+	if err != nil {
+		return err
+	}
+	rec.Bytes = info.Size()
 	b, err := json.MarshalIndent(rec, "", "  ")
 	if err != nil {
-		return sandbox.Image{}, err
+		return err
 	}
-	return img, writeWhole(filepath.Join(s.Records, name+".json"), append(b, '\n'))
+	return writeWhole(filepath.Join(s.Records, rec.Name+".json"), append(b, '\n'))
 }
 
 // missing names something that the recipe wants and the lock lacks, or "".
