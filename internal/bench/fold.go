@@ -275,18 +275,14 @@ func ReadResult(folder string) (Result, error) {
 			break
 		}
 		if err == nil {
-			err = fold.add(rec)
+			err = errors.Join(fold.add(rec), r.tied(told))
 		}
 		if err != nil {
 			return Result{}, err
 		}
-		if r.seq == told.Records && r.prev != told.Head {
-			return Result{}, r.broken("is not the one that results.json was made from")
-		}
 	}
-	if r.seq < told.Records {
-		return Result{}, proofhouse.Errorf(proofhouse.Integrity, nil,
-			"the journal was cut: results.json was made from %d records and %d are left", told.Records, r.seq)
+	if err := r.uncut(told); err != nil {
+		return Result{}, err
 	}
 	if r.seq == 0 {
 		return Result{}, proofhouse.Errorf(proofhouse.NotFound, nil, "the run was stopped before it began: start it again with --resume")

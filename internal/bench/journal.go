@@ -156,9 +156,29 @@ type journal struct {
 	synced  int64
 }
 
+// tied holds a reader that has just read a record against what results.json
+// was told of the journal.
+func (j *journalReader) tied(told JournalRef) error {
+	if j.seq == told.Records && j.prev != told.Head {
+		return j.broken("follows one that is not what results.json was made from")
+	}
+	return nil
+}
+
+// uncut says whether a journal that was read to its end has all that
+// results.json was made from.
+func (j *journalReader) uncut(told JournalRef) error {
+	if j.seq < told.Records {
+		return proofhouse.Errorf(proofhouse.Integrity, nil,
+			"the journal was cut: results.json was made from %d records and %d are left", told.Records, j.seq)
+	}
+	return nil
+}
+
 // openJournal opens a journal for appending and calls each with every record
-// that is there. A torn end is cut off; its length is given.
-func openJournal(name string, each func(Record) error) (j *journal, torn int64, err error) {
+// that is there, told being what results.json knows of it. A torn end is cut
+// off; its length is given. Nothing is written to a journal that is refused.
+func openJournal(name string, told JournalRef, each func(Record) error) (j *journal, torn int64, err error) {
 	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600) // it tells which samples have survivors
 	if err != nil {
 		return nil, 0, diskError(err)
@@ -178,11 +198,14 @@ func openJournal(name string, each func(Record) error) (j *journal, torn int64, 
 			break
 		}
 		if err == nil {
-			err = each(rec)
+			err = errors.Join(each(rec), r.tied(told))
 		}
 		if err != nil {
 			return nil, 0, err
 		}
+	}
+	if err := r.uncut(told); err != nil {
+		return nil, 0, err
 	}
 	info, err := f.Stat()
 	if err != nil {

@@ -129,7 +129,7 @@ func TestJournalIsHeldToTheResult(t *testing.T) {
 		t.Fatal(err)
 	}
 	forged := t.TempDir()
-	j, _, err := openJournal(filepath.Join(forged, journalName), nil)
+	j, _, err := openJournal(filepath.Join(forged, journalName), JournalRef{}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -163,6 +163,9 @@ func TestJournalIsHeldToTheResult(t *testing.T) {
 		resume.Resume = true
 		if _, err := Run(t.Context(), resume); proofhouse.KindOf(err) != proofhouse.Integrity {
 			t.Errorf("%s: resuming gives %v", what, err)
+		}
+		if now, err := os.ReadFile(name); err != nil || !bytes.Equal(now, b) {
+			t.Errorf("%s: resuming wrote to a journal that it refused", what)
 		}
 	}
 	// The records are sound by themselves: folding them is not what fails.

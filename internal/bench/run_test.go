@@ -270,7 +270,7 @@ func TestOutputFolder(t *testing.T) {
 func TestTwoProcessesOneRun(t *testing.T) {
 	setup := fixtureSetup(t, 1, submits("REF"))
 	run(t, setup)
-	j, _, err := openJournal(filepath.Join(setup.Folder, journalName), func(Record) error { return nil })
+	j, _, err := openJournal(filepath.Join(setup.Folder, journalName), JournalRef{}, func(Record) error { return nil })
 	if err != nil {
 		t.Fatal(err)
 	}
