@@ -67,14 +67,20 @@ func setUp(t testing.TB) (err error) {
 		return err
 	}
 	shared.images = sandbox.Images{Dir: filepath.Join(shared.dir, "images")}
-	image, err := shared.images.Write(func(w *erofs.Writer) error { return sandboxtest.Add(w, "harness", string(body), 0o755) })
-	if err != nil {
-		return err
+	// As in life, the builds differ: each side's boxes are a kind of their own.
+	image := map[target.Side]sandbox.Image{}
+	for _, side := range []target.Side{target.Vulnerable, target.Fixed} {
+		image[side], err = shared.images.Write(func(w *erofs.Writer) error {
+			return errors.Join(sandboxtest.Add(w, "harness", string(body), 0o755), sandboxtest.Add(w, "side", string(side), 0o644))
+		})
+		if err != nil {
+			return err
+		}
 	}
 	root := sandboxtest.Root(t, shared.images)
 	side := func(s target.Side) target.Build {
 		return target.Build{
-			Side: s, Root: root, Image: image, Argv: []string{"/target/harness"}, Source: "hostile 1",
+			Side: s, Root: root, Image: image[s], Argv: []string{"/target/harness"}, Source: "hostile 1",
 			Env: []string{"SIDE=" + string(s), "ASAN_OPTIONS=detect_leaks=0"},
 		}
 	}

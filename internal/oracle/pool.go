@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"proofhouse/internal/proofhouse"
@@ -20,6 +21,8 @@ type pool struct {
 	ctx    context.Context // of the starts in the background
 	cancel context.CancelFunc
 	starts sync.WaitGroup
+
+	logPID atomic.Int64 // of the last sanitizer's log that was read, a hint
 
 	mu      sync.Mutex        // guards the fields below and each shelf's
 	shelves map[string]*shelf // by kind
