@@ -43,9 +43,11 @@ func (a *App) CheckSuite(ctx context.Context, req RunRequest, each func(bench.Ch
 	if err != nil {
 		return nil, err
 	}
-	chosen, err := suite.Select(req.Tasks)
-	if err != nil {
-		return nil, err
+	chosen := suite.Tasks
+	if len(req.Tasks) > 0 {
+		if chosen, err = suite.Select(req.Tasks); err != nil {
+			return nil, err
+		}
 	}
 	var mu sync.Mutex // owns rows and each
 	rows := []bench.CheckRow{}
