@@ -67,7 +67,8 @@ type Provider struct {
 	keepers chan *keeper // those at rest; nil is a place for one not yet started
 	places  int
 
-	done chan struct{} // closed by Close
+	life context.Context // ends with Close
+	end  context.CancelFunc
 
 	mu     sync.Mutex // guards the rest
 	boxes  map[string]*Box
@@ -110,8 +111,9 @@ func New(cfg Config) (_ *Provider, err error) {
 	p := &Provider{
 		cfg: cfg, conf: conf, host: host, owner: proofhouse.Token(10),
 		keepers: make(chan *keeper, cfg.Keepers), places: cfg.Keepers,
-		done: make(chan struct{}), boxes: map[string]*Box{},
+		boxes: map[string]*Box{},
 	}
+	p.life, p.end = context.WithCancel(context.Background())
 	if err := os.MkdirAll(cfg.State, 0o700); err != nil {
 		return nil, proofhouse.Errorf(proofhouse.Unavailable, err, "the sandbox's state folder cannot be made")
 	}
@@ -146,23 +148,27 @@ func (p *Provider) Start(ctx context.Context, spec sandbox.Spec) (sandbox.Box, e
 	if err := check(spec); err != nil {
 		return nil, err
 	}
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
 	closed := proofhouse.Errorf(proofhouse.Conflict, nil, "the sandbox is closed")
+	// Close gives up what is being started, as the caller's ctx does.
+	outer := ctx
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(p.life, cancel)()
+	gone := func() error {
+		if err := outer.Err(); err != nil {
+			return err
+		}
+		return closed
+	}
 	var k *keeper
 	select {
-	case <-p.done:
-		return nil, closed
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return nil, gone()
 	case k = <-p.keepers:
 	}
 	defer func() { p.keepers <- k }()
-	select {
-	case <-p.done:
-		return nil, closed
-	default:
+	if ctx.Err() != nil || p.life.Err() != nil {
+		return nil, gone()
 	}
 	if k != nil && k.isDead() {
 		k.close()
@@ -175,6 +181,14 @@ func (p *Provider) Start(ctx context.Context, spec sandbox.Spec) (sandbox.Box, e
 		}
 	}
 	b, err := p.start(ctx, k, spec)
+	if ctx.Err() != nil {
+		if err == nil {
+			err = b.Stop()
+		}
+		if end := gone(); err == nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+			return nil, end
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -196,7 +210,7 @@ func (p *Provider) Close() error {
 		return nil
 	}
 	p.closed = true
-	close(p.done)
+	p.end()
 	boxes := make([]*Box, 0, len(p.boxes))
 	for _, b := range p.boxes {
 		boxes = append(boxes, b)

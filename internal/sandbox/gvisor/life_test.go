@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"proofhouse/internal/proofhouse"
 	"proofhouse/internal/sandbox"
 	"proofhouse/internal/sandbox/cgroup"
 	"proofhouse/internal/sandbox/sandboxtest"
@@ -226,5 +227,33 @@ func TestStopWhateverTheBoxDoes(t *testing.T) {
 	wg.Wait()
 	if left := traces(t, state, p.owner); len(left) > 0 {
 		t.Errorf("left: %q", left)
+	}
+}
+
+func TestCloseGivesUpWhatIsBeingStarted(t *testing.T) {
+	state := t.TempDir()
+	root := sandboxtest.Root(t, sandbox.Images{Dir: t.TempDir()})
+	for range 5 {
+		p := open(t, func(c *Config) { c.State = state })
+		var wg sync.WaitGroup
+		for range 4 {
+			wg.Go(func() {
+				box, err := p.Start(t.Context(), sandbox.Spec{Root: root})
+				if err != nil && proofhouse.KindOf(err) != proofhouse.Conflict {
+					t.Errorf("a start that Close cut short: %v", err)
+				}
+				if err == nil {
+					_ = box.Stop()
+				}
+			})
+		}
+		time.Sleep(rand.N(300 * time.Millisecond))
+		if err := p.Close(); err != nil {
+			t.Error(err)
+		}
+		wg.Wait()
+		if left := traces(t, state, p.owner); len(left) > 0 {
+			t.Errorf("left: %q", left)
+		}
 	}
 }
