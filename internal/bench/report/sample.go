@@ -130,7 +130,7 @@ func newSample(number int, s bench.Sample, r bench.Result, artifact func(proofho
 // state is how a sample stands: a class of the style sheet, a sign that does
 // not need colour, and a word.
 func state(s bench.Sample) (class, sign, name word) {
-	switch s.Status {
+	switch s.Status { //nolint:exhaustive // the others are not over, and fall through to that
 	case bench.Scored:
 		switch {
 		case s.Score.Solved:
@@ -169,7 +169,7 @@ func newRow(s bench.Submission) submissionRow {
 		Number: s.Number, At: span(s.At), Bytes: size(s.Bytes), Digest: label(string(s.Digest)),
 		Outcome: outcomeWord(s.Verdict.Outcome), Reason: line(s.Verdict.Reason), State: "bad", Sign: "○",
 	}
-	switch s.Verdict.Outcome {
+	switch s.Verdict.Outcome { //nolint:exhaustive // all others are no success
 	case oracle.Solved:
 		row.State, row.Sign = "good", "●"
 	case oracle.SameFixOtherSignature:

@@ -289,7 +289,7 @@ func setupFacts(r bench.Result) []fact {
 // outcomeWord names an outcome for people; the empty outcome is a sample
 // without a submission that broke anything.
 func outcomeWord(o oracle.Outcome) word {
-	switch o {
+	switch o { //nolint:exhaustive // survivors never come here (bench.Result.Public)
 	case oracle.Solved:
 		return "solved"
 	case oracle.SameFixOtherSignature:
