@@ -5,6 +5,9 @@ package main
 
 import "github.com/hamba/avro/v2"
 
+// room is that of the buffer which the record lies in.
+const room = 64 << 10
+
 var schema = avro.MustParse(`{"type": "record", "name": "lot", "fields": [
 	{"name": "name", "type": "string"},
 	{"name": "size", "type": "long"},
@@ -18,5 +21,6 @@ func Harness(b []byte) {
 		Size  int64    `avro:"size"`
 		Parts [][]byte `avro:"parts"`
 	}
-	_ = avro.Unmarshal(schema, b, &r)
+	in := append(make([]byte, 0, room), b...)
+	_ = avro.Unmarshal(schema, in, &r)
 }

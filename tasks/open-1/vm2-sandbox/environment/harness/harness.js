@@ -5,7 +5,7 @@ const { VM } = require('vm2');
 
 module.exports = function (input) {
   try {
-    new VM({ timeout: 3000 }).run(input.toString('utf8'));
+    new VM({ timeout: 15000 }).run(input.toString('utf8'));
   } catch {
     // Errors of the script are its own.
   }
