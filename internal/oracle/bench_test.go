@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"proofhouse/internal/sandbox"
+	"proofhouse/internal/target"
 )
 
 // counting adds up the CPU time of boxes by the host's accounting, which goes
@@ -72,7 +73,7 @@ func (c *counting) spent() time.Duration {
 // wait-ms is the median wait for boxes, start-up included where none was ready:
 // back to back, every box is waited for; now and then, as an agent submits, none.
 func BenchmarkVerify(b *testing.B) {
-	provider, tgt := boxes(b)
+	provider, pair := boxes(b)
 	for _, c := range []struct {
 		name  string
 		runs  int
@@ -81,14 +82,19 @@ func BenchmarkVerify(b *testing.B) {
 		pause time.Duration // between verifications, in which boxes are started ahead
 	}{
 		{"n=1/one-box", 1, "both nothing", NoBreak, 0},
-		{"n=1/two-boxes", 1, "vulnerable asan", Solved, 0},
+		{"n=1/two-boxes", 1, "vulnerable panic", Solved, 0},
 		{"n=3/one-box", 3, "both nothing", NoBreak, 0},
-		{"n=3/two-boxes", 3, "vulnerable asan", Solved, 0},
-		{"n=3/two-boxes/now-and-then", 3, "vulnerable asan", Solved, 500 * time.Millisecond},
+		{"n=3/two-boxes", 3, "vulnerable panic", Solved, 0},
+		{"n=3/two-boxes/sanitizer", 3, "vulnerable asan", Solved, 0}, // its log is listed and copied out of the box
+		{"n=3/two-boxes/now-and-then", 3, "vulnerable panic", Solved, 500 * time.Millisecond},
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			count := &counting{Provider: provider}
 			o := New(Config{Provider: count, Parallel: 1})
+			tgt := pair
+			if strings.HasSuffix(c.input, "panic") {
+				tgt.Language = target.Go
+			}
 			k := Case{Name: "bench", Target: tgt, Rule: Rule{Symptom: Crash, Runs: c.runs}}
 			o.Warm(k)
 			time.Sleep(300 * time.Millisecond)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"proofhouse/internal/proofhouse"
@@ -21,8 +20,6 @@ type pool struct {
 	ctx    context.Context // of the starts in the background
 	cancel context.CancelFunc
 	starts sync.WaitGroup
-
-	logPID atomic.Int64 // of the last sanitizer's log that was read, a hint
 
 	mu      sync.Mutex        // guards the fields below and each shelf's
 	shelves map[string]*shelf // by kind

@@ -9,7 +9,6 @@ import (
 	"os"
 	"path"
 	"regexp"
-	"strconv"
 	"strings"
 	"time"
 
@@ -212,17 +211,6 @@ var logSuffix = regexp.MustCompile(`^\.[0-9]{1,10}$`)
 // readLogs reads the sanitizers' logs: regular files at the run's random path
 // with the number of a process. Others are not ours.
 func (s *seat) readLogs(ctx context.Context, r *rawRun, log string) error {
-	// A reset box gives the same process numbers again, so the last one that
-	// was seen usually saves the listing; the path is as random as ever.
-	if pid := s.pool.logPID.Load(); pid > 0 {
-		var b bytes.Buffer
-		if err := s.box.CopyOut(ctx, fmt.Sprintf("%s.%d", log, pid), &b, maxReport); err == nil {
-			if _, ok := parseSanitizer(b.Bytes()); ok {
-				r.logs = append(r.logs, b.Bytes())
-				return nil
-			}
-		}
-	}
 	entries, err := s.box.List(ctx, logDir, 1000)
 	if err != nil && proofhouse.KindOf(err) != proofhouse.Limit && proofhouse.KindOf(err) != proofhouse.NotFound {
 		return fmt.Errorf("looking for reports: %w", err)
@@ -236,9 +224,6 @@ func (s *seat) readLogs(ctx context.Context, r *rawRun, log string) error {
 		switch err := s.box.CopyOut(ctx, e.Path, &b, maxReport); {
 		case err == nil:
 			r.logs = append(r.logs, b.Bytes())
-			if pid, err := strconv.ParseInt(suffix[1:], 10, 64); err == nil {
-				s.pool.logPID.Store(pid)
-			}
 		case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 			return err
 		}
