@@ -234,11 +234,27 @@ func TestManySamplesStayUsable(t *testing.T) {
 
 func TestWords(t *testing.T) {
 	for _, c := range []struct{ got, want word }{
-		{span(0), "0 s"}, {span(340 * time.Microsecond), "340 µs"}, {span(64 * time.Millisecond), "64 ms"}, {span(1900 * time.Millisecond), "1.9 s"},
-		{span(42 * time.Second), "42 s"}, {span(200 * time.Second), "3 min 20 s"}, {span(2*time.Hour + 5*time.Minute), "2 h 5 min"}, {span(-1), "–"},
-		{size(0), "0 B"}, {size(1023), "1023 B"}, {size(1 << 10), "1 KiB"}, {size(24 << 30), "24 GiB"}, {size(1536), "1.5 KiB"},
-		{percent(0), "0%"}, {percent(1), "100%"}, {percent(0.996), "99.6%"}, {percent(0.004), "0.4%"}, {percent(0.42), "42%"},
-		{axisLabel(90*time.Second, 30*time.Second), "1:30"}, {axisLabel(2*time.Minute, 30*time.Second), "2 min"}, {axisLabel(0, 1), "0"},
+		{span(0), "0 s"},
+		{span(340 * time.Microsecond), "340 µs"},
+		{span(64 * time.Millisecond), "64 ms"},
+		{span(1900 * time.Millisecond), "1.9 s"},
+		{span(42 * time.Second), "42 s"},
+		{span(200 * time.Second), "3 min 20 s"},
+		{span(2*time.Hour + 5*time.Minute), "2 h 5 min"},
+		{span(-1), "–"},
+		{size(0), "0 B"},
+		{size(1023), "1023 B"},
+		{size(1 << 10), "1 KiB"},
+		{size(24 << 30), "24 GiB"},
+		{size(1536), "1.5 KiB"},
+		{percent(0), "0%"},
+		{percent(1), "100%"},
+		{percent(0.996), "99.6%"},
+		{percent(0.004), "0.4%"},
+		{percent(0.42), "42%"},
+		{axisLabel(90*time.Second, 30*time.Second), "1:30"},
+		{axisLabel(2*time.Minute, 30*time.Second), "2 min"},
+		{axisLabel(0, 1), "0"},
 	} {
 		if c.got != c.want {
 			t.Errorf("%q, want %q", c.got, c.want)
