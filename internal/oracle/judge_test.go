@@ -209,12 +209,15 @@ func TestSignature(t *testing.T) {
 
 func TestChannel(t *testing.T) {
 	in := strings.Join([]string{
-		"guess forged no", "n0nce", "n0nce alloc 0", "n0nce alloc x", `n0nce alloc "900"`, "n0nce alloc 5",
+		"guess forged no", "n0nce", "n0nce alloc -1", "n0nce alloc x", `n0nce alloc "900"`, "n0nce alloc 5",
 		`n0nce polluted "Object.prototype\u0000\u202e"`, "xn0nce forged late", "n0nce forged",
 	}, "\n")
 	want := channelReport{polluted: "Object.prototype??", forged: "accepted though refused by policy", alloc: 900}
 	if diff := cmp.Diff(want, readChannel("n0nce", []byte(in)), cmp.AllowUnexported(channelReport{})); diff != "" {
 		t.Error(diff)
+	}
+	if got := readChannel("n", []byte("n alloc 0\nn alloc 9\n")); got.alloc != 1 {
+		t.Errorf("a true count of nothing is %+v", got)
 	}
 	if got := readChannel("", []byte(" forged x")); got != (channelReport{}) {
 		t.Errorf("without a nonce %+v is believed", got)

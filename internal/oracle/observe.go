@@ -72,7 +72,7 @@ func observe(lang target.Language, rule Rule, r rawRun) (Observation, *crash) {
 // channelReport is what a driver said over its channel.
 type channelReport struct {
 	polluted, forged string
-	alloc            int64 // bytes
+	alloc            int64 // bytes, at least 1 where it was reported
 }
 
 // readChannel reads the lines that carry the run's nonce; the first of each
@@ -102,8 +102,9 @@ func readChannel(nonce string, b []byte) channelReport {
 				out.forged = orElse(detail, "accepted though refused by policy")
 			}
 		case "alloc":
-			if n, err := strconv.ParseInt(detail, 10, 64); err == nil && n > 0 && out.alloc == 0 {
-				out.alloc = n
+			// A driver may truly have counted nothing; 1 tells that from no report.
+			if n, err := strconv.ParseInt(detail, 10, 64); err == nil && n >= 0 && out.alloc == 0 {
+				out.alloc = max(n, 1)
 			}
 		}
 	}
