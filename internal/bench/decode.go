@@ -103,7 +103,7 @@ func keyLines(data []byte) map[string]int {
 			}
 		}
 		name := strings.Join(parts, ".")
-		switch node.Kind { //nolint:exhaustive // the other kinds have no key
+		switch node.Kind {
 		case unstable.Table, unstable.ArrayTable:
 			prefix = name + "."
 		case unstable.KeyValue:

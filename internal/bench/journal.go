@@ -287,11 +287,4 @@ func (j *journal) put(rec Record) error {
 	return j.sync(seq)
 }
 
-// head is the last record's number and digest.
-func (j *journal) head() JournalRef {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return JournalRef{Records: j.seq, Head: j.prev}
-}
-
 func (j *journal) close() error { return j.f.Close() }

@@ -23,7 +23,7 @@ func summarise(samples []Sample) Summary {
 	for _, s := range samples {
 		sum.Attempts += s.Attempts
 		sum.Survivors += s.Score.Survivors
-		switch s.Status { //nolint:exhaustive // the others are not over
+		switch s.Status {
 		case Errored:
 			sum.Errors++
 		case Cancelled:
@@ -68,7 +68,7 @@ func levelName(level int) string { return string(rune('0' + max(0, min(level, 9)
 // group counts a sample within its group; Samples are the scored ones.
 func group(groups map[string]Group, name string, s Sample) {
 	g := groups[name]
-	switch s.Status { //nolint:exhaustive // cancelled samples are in no group
+	switch s.Status {
 	case Errored:
 		g.Errors++
 	case Scored:

@@ -116,11 +116,11 @@ func (w *writer) sample(ref *bench.SampleRef, agent string, i int, p plan) {
 		Usage: sandbox.Usage{CPU: 17600 * time.Millisecond, PeakMemory: 214 << 20},
 	}
 	first, solved := p.solved[agent]
-	switch {
-	case agent == "noop":
+	switch agent {
+	case "noop":
 		w.event(ref, 890, "info", "did nothing, as told", nil)
 		end.Took, end.Limit, end.Usage = 900*time.Millisecond, "", sandbox.Usage{CPU: 210 * time.Millisecond, PeakMemory: 31 << 20}
-	case agent == "ladder":
+	case "ladder":
 		w.submit(ref, p, 1, []byte("{}"), oracle.NoBreak, first-time.Second)
 		w.submit(ref, p, 2, []byte(p.input), oracle.Solved, first)
 		end.Took, end.Limit = first+time.Second, ""
