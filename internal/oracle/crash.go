@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"path"
 	"slices"
 	"strings"
 	"syscall"
@@ -64,6 +63,7 @@ func (c crash) function(lang target.Language) string {
 			if last == "" {
 				last = f.function
 			}
+		case fromRuntime:
 		}
 	}
 	return last
@@ -208,6 +208,3 @@ func clean(s string) string {
 		return r
 	}, s)
 }
-
-// base is the last element of a slash-separated path.
-func base(p string) string { return path.Base(p) }

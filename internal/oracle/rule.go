@@ -8,12 +8,13 @@ import (
 // Defaults of a Rule's silent fields.
 const (
 	defaultRuns    = 3
-	defaultTimeout = 10.0     // seconds
-	defaultCPU     = 2.0      // seconds, the floor of a hang
-	defaultAlloc   = 64 << 20 // bytes, the floor of a memory symptom
+	defaultTimeout = 10.0 // seconds
 	defaultRatio   = 8.0
 	defaultMemory  = 2 << 30 // bytes, of the box
 )
+
+// defaultFloor is in seconds of CPU time for a hang and in bytes for memory.
+var defaultFloor = map[Symptom]float64{Hang: 2, Memory: 64 << 20}
 
 // Or fills r's silent fields with their defaults.
 func (r Rule) Or() Rule {
@@ -30,12 +31,7 @@ func (r Rule) Or() Rule {
 		r.MemoryBytes = defaultMemory
 	}
 	if r.Floor <= 0 {
-		switch r.Symptom {
-		case Hang:
-			r.Floor = defaultCPU
-		case Memory:
-			r.Floor = defaultAlloc
-		}
+		r.Floor = defaultFloor[r.Symptom]
 	}
 	return r
 }

@@ -290,7 +290,7 @@ func demangle(s string) string {
 		rest, nested = strings.TrimLeft(r, "rVK"), true
 	}
 	var parts []string
-	for len(rest) > 0 && (nested || len(parts) == 0) && !(nested && rest[0] == 'E') {
+	for len(rest) > 0 && (nested || len(parts) == 0) && (!nested || rest[0] != 'E') {
 		rest = strings.TrimPrefix(rest, "L")
 		n, i := 0, 0
 		for i < len(rest) && rest[i] >= '0' && rest[i] <= '9' && n < 1000 {

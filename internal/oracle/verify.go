@@ -213,16 +213,15 @@ func (t trial) report() string {
 		if target.Side(r.obs.Side) != target.Vulnerable || !r.obs.Broke {
 			continue
 		}
-		switch {
-		case r.crash == nil:
+		if r.crash == nil {
 			out = fmt.Sprintf("%s: %s\n", r.obs.Symptom, r.obs.Detail)
-		default:
-			out = r.crash.report(r.obs) + "\n"
-			if len(r.raw.logs) > 0 {
-				out += string(r.raw.logs[0])
-			} else {
-				out += string(text(r.raw.result.Stderr))
-			}
+			break
+		}
+		out = r.crash.report(r.obs) + "\n"
+		if len(r.raw.logs) > 0 {
+			out += string(r.raw.logs[0])
+		} else {
+			out += string(text(r.raw.result.Stderr))
 		}
 		break
 	}

@@ -211,10 +211,12 @@ func TestTriage(t *testing.T) {
 		broke bool
 	}{
 		{"vulnerable asan", true},
-		{"both remember", false}, {"both remember", false},
+		{"both remember", false},
+		{"both remember", false},
 		{"fixed asan", false},
 		{"vulnerable print 77", false},
-		{"vulnerable killed", false}, {"vulnerable asan", true},
+		{"vulnerable killed", false},
+		{"vulnerable asan", true},
 	} {
 		obs, report, err := tr.Quick(t.Context(), []byte(c.input))
 		if err != nil || obs.Broke != c.broke || (report != "") != c.broke {
