@@ -107,6 +107,9 @@ func TestHostile(t *testing.T) {
 			if v.Outcome != c.want {
 				t.Errorf("%s (%s), want %s\n%s", v.Outcome, v.Reason, c.want, dump(v, ev))
 			}
+			if v.Outcome.Counts() && ev.Report == "" || strings.Contains(ev.Report, againstFixed) {
+				t.Errorf("the report of a success is %q: it says what broke, and nothing of the fixed build", ev.Report)
+			}
 			n, err := o.cfg.Quarantine.Count()
 			if survived := c.want == SurvivesFix; err != nil || (n == 1) != survived {
 				t.Errorf("%d in the quarantine, %v", n, err)

@@ -158,13 +158,16 @@ func compare(rule Rule, obs []Observation) []Observation {
 			continue
 		}
 		obs[i].Broke, obs[i].Symptom = true, rule.Symptom
-		obs[i].Detail = fmt.Sprintf("%.2f s of CPU time against %.2f s", value(o), least)
+		obs[i].Detail = fmt.Sprintf("%.2f s of CPU time%s%.2f s", value(o), againstFixed, least)
 		if rule.Symptom == Memory {
-			obs[i].Detail = fmt.Sprintf("%.1f MiB against %.1f MiB", value(o)/(1<<20), least/(1<<20))
+			obs[i].Detail = fmt.Sprintf("%.1f MiB%s%.1f MiB", value(o)/(1<<20), againstFixed, least/(1<<20))
 		}
 	}
 	return obs
 }
+
+// againstFixed parts what the vulnerable build took from what the fixed one did.
+const againstFixed = " against "
 
 // memoryOf gives the measure of memory that all observations have: what the
 // driver counted where each run that ended by itself reported it, otherwise the

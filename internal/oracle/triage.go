@@ -54,7 +54,7 @@ func (t *Triage) Quick(ctx context.Context, submission []byte) (Observation, str
 	if !j.obs.Broke && (s.rule.Symptom == Hang && j.obs.CPU.Seconds() >= s.rule.Floor || s.rule.promising(j.obs)) {
 		j.obs.Broke, j.obs.Symptom = true, s.rule.Symptom
 	}
-	return j.obs, trial{runs: []judged{j}}.report(), nil
+	return j.obs, trial{runs: []judged{j}}.report([]Observation{j.obs}), nil
 }
 
 // Close stops the triage's box.

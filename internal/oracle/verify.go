@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -152,7 +154,7 @@ func (o *Oracle) Verify(ctx context.Context, c Case, submission []byte) (Verdict
 		v.Outcome, v.Reason, v.Observations = Judge(c.Rule, t.observations())
 		order(v.Observations)
 		v.Signature = signature(v.Observations)
-		ev.Report = t.report()
+		ev.Report = t.report(v.Observations)
 		for _, r := range t.runs {
 			for _, b := range r.raw.artifacts() {
 				ev.Artifacts[proofhouse.DigestOf(b)] = b
@@ -206,25 +208,29 @@ func (t trial) observations() []Observation {
 	return out
 }
 
-// report is the first break of the vulnerable build, for a reader.
-func (t trial) report() string {
-	out := ""
+// report is the first break of the vulnerable build, for a reader, by the
+// observations as they were judged: a hang is one only beside the fixed build.
+// It says nothing of that build, since an agent may be given it as a hint.
+func (t trial) report(judged []Observation) string {
+	i := slices.IndexFunc(judged, func(o Observation) bool { return target.Side(o.Side) == target.Vulnerable && o.Broke })
+	if i < 0 {
+		return ""
+	}
+	first := judged[i]
 	for _, r := range t.runs {
-		if target.Side(r.obs.Side) != target.Vulnerable || !r.obs.Broke {
+		if r.obs.Side != first.Side || r.obs.Run != first.Run || r.crash == nil || first.Symptom != Crash {
 			continue
 		}
-		if r.crash == nil {
-			out = fmt.Sprintf("%s: %s\n", r.obs.Symptom, r.obs.Detail)
-			break
-		}
-		out = r.crash.report(r.obs) + "\n"
+		out := r.crash.report(r.obs) + "\n"
 		if len(r.raw.logs) > 0 {
 			out += string(r.raw.logs[0])
 		} else {
 			out += string(text(r.raw.result.Stderr))
 		}
-		break
+		return out[:min(len(out), reportLimit)]
 	}
+	seen, _, _ := strings.Cut(first.Detail, againstFixed)
+	out := fmt.Sprintf("%s: %s\n", first.Symptom, seen)
 	return out[:min(len(out), reportLimit)]
 }
 
