@@ -43,7 +43,7 @@ var asHostRoot = fault{root: true, arguments: func(args []string) []string {
 
 // TestEscapeFinds plants a misconfiguration for each way out, and sees that
 // the suite finds it. What cannot be planted so was tried by hand: see
-// docs/design/sandbox.md.
+// docs/design/root.md.
 func TestEscapeFinds(t *testing.T) {
 	dir, err := os.MkdirTemp("", "proofhouse-") // unlike t.TempDir's, one that others may enter
 	if err != nil {

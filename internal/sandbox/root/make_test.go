@@ -3,6 +3,7 @@ package root
 import (
 	"archive/tar"
 	"context"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -151,6 +152,63 @@ func TestMake(t *testing.T) {
 	if err != nil || again.Digest != img.Digest {
 		t.Errorf("with the archive gone, Make gave %v, %v: it should have used its record", again.Digest, err)
 	}
+}
+
+// TestMakeIsOrdered makes one image of many files twice.
+func TestMakeIsOrdered(t *testing.T) {
+	a := newArchive(t)
+	p := pkg{name: "many", version: "1", content: map[string]string{}}
+	for i := range 200 {
+		name := fmt.Sprintf("./usr/share/many/%d", i*7919%200)
+		p.files, p.content[name] = append(p.files, file(name, 0o644)), strings.Repeat(name, 500)
+	}
+	a.add(p)
+	a.sign(day)
+	one, two := a.store(recipes("packages = [\"many\"]")), a.store(recipes("packages = [\"many\"]"))
+	lock(t, one, "small", day)
+	lock(t, two, "small", day)
+	x, err1 := one.Make(context.Background(), "small", day, nil)
+	y, err2 := two.Make(context.Background(), "small", day, nil)
+	if err1 != nil || err2 != nil || x.Digest != y.Digest {
+		t.Errorf("%v %v, %v %v", x.Digest, err1, y.Digest, err2)
+	}
+}
+
+// TestMakeFollowsLock changes the lock after the root was made.
+func TestMakeFollowsLock(t *testing.T) {
+	a := newArchive(t)
+	stock(a)
+	s := a.store(recipes(smallRecipe))
+	lock(t, s, "small", day)
+	before, err := s.Make(context.Background(), "small", day, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.add(pkg{name: "libx", version: "3", files: []tar.Header{file("./lib/libx.so.3", 0o644)}, content: map[string]string{"./lib/libx.so.3": "new"}})
+	a.sign(day)
+	lock(t, s, "small", day)
+	after, err := s.Make(context.Background(), "small", day, nil)
+	if err != nil || after.Digest == before.Digest {
+		t.Errorf("the new lock gave %v, %v", after.Digest, err)
+	}
+}
+
+// TestRelockRefuses serves packages that the index does not sign.
+func TestRelockRefuses(t *testing.T) {
+	a := newArchive(t)
+	stock(a)
+	other := newArchive(t)
+	a.mu.Lock()
+	a.files["/debian/dists/bookworm/main/binary-amd64/Packages.xz"] = slices.Clone(a.files["/debian/dists/bookworm/main/binary-amd64/Packages.xz"])
+	b := a.files["/debian/dists/bookworm/main/binary-amd64/Packages.xz"]
+	b[len(b)/2] ^= 1
+	a.mu.Unlock()
+	_, err := a.store(recipes(smallRecipe)).Relock(context.Background(), "small", day)
+	wantError(t, err, proofhouse.Integrity, "not what its index signs")
+	s := other.store(recipes(smallRecipe))
+	s.Keyrings = a.ring
+	_, err = s.Relock(context.Background(), "small", day)
+	wantError(t, err, proofhouse.Integrity, "no valid signature")
 }
 
 // TestMakeSuperseded takes a package from the pool, as a security update does.

@@ -160,8 +160,17 @@ func TestFromOCIRefuses(t *testing.T) {
 		})
 	}
 	archive := filepath.Join(t.TempDir(), "saved.tar")
-	dockerArchive(t, archive, layers)
-	_, err := bare(t).FromOCI(context.Background(), archive, proofhouse.DigestOf([]byte("another")))
+	id := dockerArchive(t, archive, layers)
+	b, err := os.ReadFile(archive)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, archive, strings.Replace(string(b), "\x00keep\x00", "\x00KEEP\x00", 1))
+	_, err = bare(t).FromOCI(context.Background(), archive, id)
+	if proofhouse.KindOf(err) != proofhouse.Integrity {
+		t.Errorf("a changed layer of a docker archive gave %v", err)
+	}
+	_, err = bare(t).FromOCI(context.Background(), archive, proofhouse.DigestOf([]byte("another")))
 	wantError(t, err, proofhouse.NotFound, "holds no image")
 	_, err = bare(t).FromOCI(context.Background(), archive+"x", proofhouse.DigestOf([]byte("another")))
 	wantError(t, err, proofhouse.NotFound, "no image at")
