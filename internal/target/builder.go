@@ -177,13 +177,13 @@ func (b *Builder) build(ctx context.Context, u unit, progress func(string)) (Bui
 func (u unit) key(inputs map[string]proofhouse.Digest) proofhouse.Digest {
 	r := u.recipe
 	raw, err := json.Marshal(struct {
-		Version   int
-		Language  Language
-		Fuzz      bool
-		Inputs    map[string]proofhouse.Digest
-		Script    string
-		Sources   []string
-		Flags     []string
+		Version  int
+		Language Language
+		Fuzz     bool
+		Inputs   map[string]proofhouse.Digest
+		Script   string
+		Sources  []string
+		Flags    []string
 		Options  [2]bool // the undefined-behaviour sanitizer; cgo, which is off
 	}{1, r.Language, u.fuzz, inputs, r.Script, r.Sources, r.Flags, [2]bool{r.Undefined, false}})
 	if err != nil {

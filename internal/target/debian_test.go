@@ -124,7 +124,7 @@ func TestDebian(t *testing.T) {
 	t.Run("the mirror serves other bytes", func(t *testing.T) {
 		index.files[proofhouse.DigestOf(orig)] = []byte("other")
 		_, err := (Fetcher{Dir: t.TempDir(), Debian: index}).resolve(t.Context(), nil, C, vulnerable)
-		wantKind(t, err, proofhouse.Integrity)
+		wantKind(t, err, proofhouse.Integrity, "x_1.orig.tar.gz", string(proofhouse.DigestOf([]byte("other"))))
 	})
 }
 
