@@ -46,8 +46,10 @@ func decode(file string, data []byte, v any, allow func(key string, value any) (
 	}
 	if bad, ok := errors.AsType[*toml.DecodeError](err); ok {
 		row, _ := bad.Position()
-		d.faults = append(d.faults, Fault{File: file, Line: row, Key: strings.Join(bad.Key(), "."),
-			What: strings.TrimPrefix(bad.Error(), "toml: ") + ": correct the value's form"})
+		d.faults = append(d.faults, Fault{
+			File: file, Line: row, Key: strings.Join(bad.Key(), "."),
+			What: strings.TrimPrefix(bad.Error(), "toml: ") + ": correct the value's form",
+		})
 		return d
 	}
 	if err != nil {

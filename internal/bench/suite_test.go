@@ -160,8 +160,12 @@ func TestSelect(t *testing.T) {
 		want  int
 		kind  proofhouse.Kind
 	}{
-		{nil, 2, ""}, {[]string{"t1"}, 1, ""}, {[]string{"demo/t1", "t0", "t1"}, 2, ""},
-		{[]string{"t9"}, 0, proofhouse.NotFound}, {[]string{"t2"}, 0, proofhouse.Invalid}, {[]string{"other/t1"}, 0, proofhouse.NotFound},
+		{nil, 2, ""},
+		{[]string{"t1"}, 1, ""},
+		{[]string{"demo/t1", "t0", "t1"}, 2, ""},
+		{[]string{"t9"}, 0, proofhouse.NotFound},
+		{[]string{"t2"}, 0, proofhouse.Invalid},
+		{[]string{"other/t1"}, 0, proofhouse.NotFound},
 	} {
 		got, err := s.Select(c.names)
 		if len(got) != c.want || err != nil && proofhouse.KindOf(err) != c.kind || err == nil && c.kind != "" {

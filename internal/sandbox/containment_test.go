@@ -35,24 +35,42 @@ func TestContradictions(t *testing.T) {
 		{"contained", contained(func(*sandbox.ProbeReport) {}), nil},
 		{"no interface at all", contained(func(r *sandbox.ProbeReport) { r.Interfaces, r.Routes = nil, nil }), nil},
 		{"an empty report", sandbox.ProbeReport{}, []string{"the probe reported nothing"}},
-		{"a second interface", contained(func(r *sandbox.ProbeReport) { r.Interfaces = append(r.Interfaces, "eth0") }),
-			[]string{"interface eth0: only lo is allowed"}},
-		{"an address on lo", contained(func(r *sandbox.ProbeReport) { r.Interfaces[0] += " 192.0.2.1/24" }),
-			[]string{"interface lo 127.0.0.1/8 ::1/128 192.0.2.1/24: it has an address that is not loopback"}},
-		{"a default route on lo", contained(func(r *sandbox.ProbeReport) { r.Routes = []string{"default dev lo"} }),
-			[]string{"route default dev lo leads beyond the loopback interface"}},
-		{"a default route as a prefix", contained(func(r *sandbox.ProbeReport) { r.Routes = []string{"0.0.0.0/0 dev lo"} }),
-			[]string{"route 0.0.0.0/0 dev lo leads beyond the loopback interface"}},
-		{"a gateway", contained(func(r *sandbox.ProbeReport) { r.Routes = []string{"127.0.0.0/8 dev lo via 192.0.2.1"} }),
-			[]string{"route 127.0.0.0/8 dev lo via 192.0.2.1 leads beyond the loopback interface"}},
-		{"another network", contained(func(r *sandbox.ProbeReport) { r.Routes = []string{"192.0.2.0/24 dev lo"} }),
-			[]string{"route 192.0.2.0/24 dev lo leads beyond the loopback interface"}},
-		{"a resolver", contained(func(r *sandbox.ProbeReport) { r.Resolvers = []string{"192.0.2.53"} }),
-			[]string{"resolver 192.0.2.53 is configured"}},
-		{"a socket", contained(func(r *sandbox.ProbeReport) { r.Sockets = []string{"/run/engine.sock"} }),
-			[]string{"socket /run/engine.sock is visible"}},
-		{"a canary", contained(func(r *sandbox.ProbeReport) { r.Canaries[0].Reached = true }),
-			[]string{`the canary "host loopback" was reached`}},
+		{
+			"a second interface", contained(func(r *sandbox.ProbeReport) { r.Interfaces = append(r.Interfaces, "eth0") }),
+			[]string{"interface eth0: only lo is allowed"},
+		},
+		{
+			"an address on lo", contained(func(r *sandbox.ProbeReport) { r.Interfaces[0] += " 192.0.2.1/24" }),
+			[]string{"interface lo 127.0.0.1/8 ::1/128 192.0.2.1/24: it has an address that is not loopback"},
+		},
+		{
+			"a default route on lo", contained(func(r *sandbox.ProbeReport) { r.Routes = []string{"default dev lo"} }),
+			[]string{"route default dev lo leads beyond the loopback interface"},
+		},
+		{
+			"a default route as a prefix", contained(func(r *sandbox.ProbeReport) { r.Routes = []string{"0.0.0.0/0 dev lo"} }),
+			[]string{"route 0.0.0.0/0 dev lo leads beyond the loopback interface"},
+		},
+		{
+			"a gateway", contained(func(r *sandbox.ProbeReport) { r.Routes = []string{"127.0.0.0/8 dev lo via 192.0.2.1"} }),
+			[]string{"route 127.0.0.0/8 dev lo via 192.0.2.1 leads beyond the loopback interface"},
+		},
+		{
+			"another network", contained(func(r *sandbox.ProbeReport) { r.Routes = []string{"192.0.2.0/24 dev lo"} }),
+			[]string{"route 192.0.2.0/24 dev lo leads beyond the loopback interface"},
+		},
+		{
+			"a resolver", contained(func(r *sandbox.ProbeReport) { r.Resolvers = []string{"192.0.2.53"} }),
+			[]string{"resolver 192.0.2.53 is configured"},
+		},
+		{
+			"a socket", contained(func(r *sandbox.ProbeReport) { r.Sockets = []string{"/run/engine.sock"} }),
+			[]string{"socket /run/engine.sock is visible"},
+		},
+		{
+			"a canary", contained(func(r *sandbox.ProbeReport) { r.Canaries[0].Reached = true }),
+			[]string{`the canary "host loopback" was reached`},
+		},
 	} {
 		if diff := cmp.Diff(c.want, sandbox.Contradictions(sandbox.NoNetwork, c.report)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", c.name, diff)

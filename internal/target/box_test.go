@@ -113,8 +113,10 @@ func TestBuildInBox(t *testing.T) {
 		m, s := lock("v1.0.0", vul, vulMod)
 		m = strings.Replace(m, "go 1.21", "go 1.16", 1) // since 1.17 the go command does not even look
 		s += fmt.Sprintf("example.org/up v1.0.0 %s\nexample.org/up v1.0.0/go.mod %s\nexample.org/idx v1.0.1 %s\nexample.org/idx v1.0.1/go.mod %s\n", up, upMod, fix, fixMod)
-		other := fstest.MapFS{"h/harness.go": task["h/harness.go"], "tests/f.mod": task["tests/f.mod"], "tests/f.sum": task["tests/f.sum"],
-			"tests/v.mod": {Data: []byte(m + "\nrequire example.org/up v1.0.0\n")}, "tests/v.sum": {Data: []byte(s)}}
+		other := fstest.MapFS{
+			"h/harness.go": task["h/harness.go"], "tests/f.mod": task["tests/f.mod"], "tests/f.sum": task["tests/f.sum"],
+			"tests/v.mod": {Data: []byte(m + "\nrequire example.org/up v1.0.0\n")}, "tests/v.sum": {Data: []byte(s)},
+		}
 		_, err := builder(first).Build(t.Context(), other, recipe, nil)
 		wantKind(t, err, proofhouse.Failed)
 		if !strings.Contains(err.Error(), "updates to go.mod needed") {

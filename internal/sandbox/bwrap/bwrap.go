@@ -232,7 +232,7 @@ func sweep() {
 		}
 		boxes, _ := filepath.Glob(filepath.Join(dir, "*"))
 		for _, b := range boxes {
-			unmountBox(b)
+			_ = unmountBox(b) // what is not mounted any more is as it should be
 		}
 		_ = os.Remove(dir)
 		if h, err := cgroup.Detect(); err == nil {

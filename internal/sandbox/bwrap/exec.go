@@ -282,7 +282,7 @@ func (b *Box) birth(cmd sandbox.Command, s *streams) (_ *run, err error) {
 			_ = unix.Kill(r.child, unix.SIGKILL)
 		}
 		_ = c.Process.Kill()
-		<-r.ended
+		<-r.ended //nolint:errcheck // it was killed just now
 		words := &sandbox.Result{}
 		s.flow()
 		s.finish(words)

@@ -43,10 +43,14 @@ func TestLeakyBoxesAreRefused(t *testing.T) {
 		root func(w *erofs.Writer) error
 		want []string
 	}{
-		{"the host's network", LeakHostNetwork, nil,
-			[]string{`"host loopback" was reached`, `"namespace address" was reached`, "interface planted"}},
-		{"interfaces of its own", LeakInterfaces, nil,
-			[]string{"interface planted", "192.0.2"}},
+		{
+			"the host's network", LeakHostNetwork, nil,
+			[]string{`"host loopback" was reached`, `"namespace address" was reached`, "interface planted"},
+		},
+		{
+			"interfaces of its own", LeakInterfaces, nil,
+			[]string{"interface planted", "192.0.2"},
+		},
 		{"a resolver", NoLeak, func(w *erofs.Writer) error {
 			return sandboxtest.Add(w, "etc/resolv.conf", "nameserver 192.0.2.53\n", 0o644)
 		}, []string{"resolver 192.0.2.53"}},

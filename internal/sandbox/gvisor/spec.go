@@ -22,6 +22,7 @@ const keeperUser = 65533
 func flags(leak Leak) []string {
 	network := "none"
 	switch leak {
+	case NoLeak:
 	case LeakHostNetwork:
 		network = "host"
 	case LeakInterfaces:

@@ -5,6 +5,7 @@ import (
 	"bufio"
 	"bytes"
 	"compress/gzip"
+	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -108,7 +109,7 @@ func walkPlainTar(r io.Reader, each func(h *tar.Header, name string, content io.
 	t := tar.NewReader(r)
 	for n := 0; ; n++ {
 		h, err := t.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {

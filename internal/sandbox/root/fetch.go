@@ -90,7 +90,7 @@ func (s Store) fetch(ctx context.Context, client *http.Client, bases []string, n
 	if err := os.MkdirAll(s.Fetch, 0o755); err != nil {
 		return "", err
 	}
-	var last error = errGone
+	last := errGone
 	for _, base := range bases {
 		got, n, err := s.download(ctx, client, base+"/"+name, size, dst, func(d proofhouse.Digest, n int64) bool { return d == want && n == size })
 		switch {

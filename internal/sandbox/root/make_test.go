@@ -35,7 +35,8 @@ const smallRecipe = "description = \"d\"\npackages = [\"tool\"]\nwithout = [\"dp
 
 // stock fills an archive with a tool and a library.
 func stock(a *archive) (toolPath string) {
-	toolPath = a.add(pkg{name: "tool", version: "1.0-1", fields: "Depends: libx (>= 2~), dpkg\n", packing: "zst",
+	toolPath = a.add(pkg{
+		name: "tool", version: "1.0-1", fields: "Depends: libx (>= 2~), dpkg\n", packing: "zst",
 		files: []tar.Header{
 			dir("./"), dir("./bin/"), file("./bin/tool", 0o4755), dir("./usr/"), dir("./usr/share/"), dir("./usr/share/doc/"), file("./usr/share/doc/tool", 0o644),
 			{Typeflag: tar.TypeLink, Name: "./usr/bin/again", Linkname: "./bin/tool"},
@@ -43,10 +44,13 @@ func stock(a *archive) (toolPath string) {
 			{Typeflag: tar.TypeSymlink, Name: "./usr/bin/host", Linkname: "/../../../etc/shadow"},
 			file("./etc/passwd", 0o666),
 		},
-		content: map[string]string{"./bin/tool": "tool", "./usr/share/doc/tool": "doc", "./etc/passwd": "eve::0:0"}})
-	a.add(pkg{name: "libx", version: "2.0-1", packing: "xz",
+		content: map[string]string{"./bin/tool": "tool", "./usr/share/doc/tool": "doc", "./etc/passwd": "eve::0:0"},
+	})
+	a.add(pkg{
+		name: "libx", version: "2.0-1", packing: "xz",
 		files:   []tar.Header{dir("./lib/"), file("./lib/libx.so.2", 0o644), file("./usr/lib/libx.a", 0o644)},
-		content: map[string]string{"./lib/libx.so.2": "lib", "./usr/lib/libx.a": "static"}})
+		content: map[string]string{"./lib/libx.so.2": "lib", "./usr/lib/libx.a": "static"},
+	})
 	a.sign(day)
 	return toolPath
 }
@@ -224,8 +228,10 @@ func TestMakeSuperseded(t *testing.T) {
 	_, err := s.Make(context.Background(), "small", day, nil)
 	wantError(t, err, proofhouse.Unavailable, "signs no newer one")
 
-	a.add(pkg{name: "tool", version: "1.0-1+deb12u1", suite: releaseSecurity, fields: "Depends: libx (>= 2~), dpkg\n",
-		files: []tar.Header{file("./usr/bin/tool", 0o755)}, content: map[string]string{"./usr/bin/tool": "mended"}})
+	a.add(pkg{
+		name: "tool", version: "1.0-1+deb12u1", suite: releaseSecurity, fields: "Depends: libx (>= 2~), dpkg\n",
+		files: []tar.Header{file("./usr/bin/tool", 0o755)}, content: map[string]string{"./usr/bin/tool": "mended"},
+	})
 	a.sign(day.AddDate(0, 0, 1))
 
 	strict := s

@@ -18,13 +18,17 @@ import (
 func ociLayers(t *testing.T) [][]byte {
 	first := makeTar(t, []tar.Header{
 		dir("etc/"), file("etc/keep", 0o4755), file("etc/gone", 0o644), dir("opt/"), dir("opt/app/"), file("opt/app/old", 0o644),
-		dir("lib/"), file("lib/x", 0o644), {Typeflag: tar.TypeSymlink, Name: "var", Linkname: "/../../../srv"}, file("var/through", 0o644),
-		{Typeflag: tar.TypeLink, Name: "etc/same", Linkname: "etc/keep"}, {Typeflag: tar.TypeBlock, Name: "dev/sda", Devmajor: 8},
+		dir("lib/"), file("lib/x", 0o644),
+		{Typeflag: tar.TypeSymlink, Name: "var", Linkname: "/../../../srv"},
+		file("var/through", 0o644),
+		{Typeflag: tar.TypeLink, Name: "etc/same", Linkname: "etc/keep"},
+		{Typeflag: tar.TypeBlock, Name: "dev/sda", Devmajor: 8},
 		file("etc/resolv.conf", 0o644),
 	}, map[string]string{"etc/keep": "keep", "etc/gone": "gone", "opt/app/old": "old", "lib/x": "x", "var/through": "through", "etc/resolv.conf": "nameserver 192.0.2.1"})
 	second := makeTar(t, []tar.Header{
 		file("etc/.wh.gone", 0o644), file("opt/app/new", 0o644), file("opt/app/.wh..wh..opq", 0o644),
-		{Typeflag: tar.TypeSymlink, Name: "lib", Linkname: "usr/lib"}, file("etc/.wh...", 0o644),
+		{Typeflag: tar.TypeSymlink, Name: "lib", Linkname: "usr/lib"},
+		file("etc/.wh...", 0o644),
 	}, map[string]string{"opt/app/new": "new"})
 	return [][]byte{first, second}
 }

@@ -152,7 +152,7 @@ func key(r Recipe, l Lock) proofhouse.Digest {
 	}
 	b.Write(j)
 	b.WriteByte('\n')
-	l.Write(&b) // a buffer does not fail
+	_ = l.Write(&b) // a buffer does not fail
 	return proofhouse.DigestOf(b.Bytes())
 }
 

@@ -449,9 +449,13 @@ func escapeRaces(t *testing.T, w *warden) {
 	defer cancel()
 	box := w.box
 	for _, args := range [][]string{
-		{"mkdir", "/out/d"}, {"write", "/out/d/" + w.name, "harmless"}, {"symlink", w.canary, "/out/l"},
-		{"write", "/out/f", "harmless"}, {"symlink", filepath.Join(w.canary, w.name), "/out/g"},
-		{"mkdir", "/out/e"}, {"symlink", "/etc", "/out/m"},
+		{"mkdir", "/out/d"},
+		{"write", "/out/d/" + w.name, "harmless"},
+		{"symlink", w.canary, "/out/l"},
+		{"write", "/out/f", "harmless"},
+		{"symlink", filepath.Join(w.canary, w.name), "/out/g"},
+		{"mkdir", "/out/e"},
+		{"symlink", "/etc", "/out/m"},
 	} {
 		if res, err := box.Exec(ctx, sandbox.Command{Argv: append([]string{Program}, args...), User: sandbox.Nobody}); err != nil || res.Exit != 0 {
 			t.Fatalf("%v: %+v, %v", args, res, err)

@@ -353,14 +353,6 @@ func tryHandles([]string) {
 	}
 }
 
-// onlyWith gives err, or other where there is none: what is not an escape by itself.
-func onlyWith(err, other error) error {
-	if err == nil {
-		return other
-	}
-	return err
-}
-
 // tryDonated misuses descriptor 3, a file of the host that may be read.
 func tryDonated([]string) {
 	const fd = 3
@@ -567,7 +559,8 @@ func oldCall() []byte {
 	var b bytes.Buffer
 	size := uint64(header + segment + len(code))
 	for _, v := range []any{
-		[16]byte{0x7f, 'E', 'L', 'F', 2, 1, 1}, uint16(2), uint16(0x3e), uint32(1), uint64(base + header + segment), uint64(header), uint64(0),
+		[16]byte{0x7f, 'E', 'L', 'F', 2, 1, 1},
+		uint16(2), uint16(0x3e), uint32(1), uint64(base + header + segment), uint64(header), uint64(0),
 		uint32(0), uint16(header), uint16(segment), uint16(1), uint16(0), uint16(0), uint16(0),
 		uint32(1), uint32(5), uint64(0), uint64(base), uint64(base), size, size, uint64(0x1000), code,
 	} {
