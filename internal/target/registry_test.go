@@ -12,23 +12,44 @@ import (
 	"net/http/httptest"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"testing/fstest"
 )
 
 // registry is a module proxy and an npm registry on the loopback. Its answers
-// are set before use; what it was asked is in asked.
+// are set with serve; what it was asked is in asked.
 type registry struct {
+	url string
+
+	mu    sync.Mutex // guards what follows
 	files map[string][]byte
 	asked []string
-	url   string
+}
+
+// serve sets the answer to a path; nil refuses it.
+func (r *registry) serve(path string, b []byte) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if delete(r.files, path); b != nil {
+		r.files[path] = b
+	}
+}
+
+// requests are how many requests there were.
+func (r *registry) requests() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.asked)
 }
 
 func newRegistry(t *testing.T) *registry {
 	r := &registry{files: map[string][]byte{}}
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		r.mu.Lock()
 		r.asked = append(r.asked, req.URL.Path)
 		b, ok := r.files[req.URL.Path]
+		r.mu.Unlock()
 		if !ok {
 			http.Error(w, "refused", http.StatusForbidden)
 			return
@@ -70,8 +91,9 @@ func (r *registry) addModuleNeeding(t *testing.T, path, version, needs string, f
 		t.Fatal(err)
 	}
 	at := "/" + path + "/@v/" + version
-	r.files[at+".zip"], r.files[at+".mod"] = b.Bytes(), []byte(mod)
-	r.files[at+".info"] = []byte(fmt.Sprintf(`{"Version":%q}`, version))
+	r.serve(at+".zip", b.Bytes())
+	r.serve(at+".mod", []byte(mod))
+	r.serve(at+".info", []byte(fmt.Sprintf(`{"Version":%q}`, version)))
 	zipHash, err := hashZip(b.Bytes())
 	if err != nil {
 		t.Fatal(err)
@@ -83,7 +105,7 @@ func (r *registry) addModuleNeeding(t *testing.T, path, version, needs string, f
 func (r *registry) addPackage(t *testing.T, name, version string, entries ...tar.Header) string {
 	t.Helper()
 	b := tgz(t, append([]tar.Header{file("package/package.json", `{"name":"`+name+`"}`)}, entries...)...)
-	r.files["/"+name+"/-/"+name+"-"+version+".tgz"] = b
+	r.serve("/"+name+"/-/"+name+"-"+version+".tgz", b)
 	return integrity(b)
 }
 
