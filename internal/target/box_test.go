@@ -24,10 +24,14 @@ const goHarness = "//go:build ignore\n\npackage main\n\nimport \"example.org/idx
 
 // TestBuildInBox makes a Go target in real boxes, twice, and runs it. The
 // modules are ours and come from a registry on the loopback; the root comes
-// from Debian and the Go project. Root and compiled standard library stay in a
-// folder that all test runs share, since making them takes minutes.
+// from Debian and the Go project. Root and compiled standard library stay in the
+// data folder where one is named, else in a folder that all test runs share,
+// since making them takes minutes.
 func TestBuildInBox(t *testing.T) {
 	data := filepath.Join(os.TempDir(), fmt.Sprintf("proofhouse-test-%d", os.Getuid()), "target")
+	if named := os.Getenv("PROOFHOUSE_DATA"); named != "" {
+		data = named
+	}
 	images := sandbox.Images{Dir: filepath.Join(data, "images")}
 	roots := root.Store{Images: images, Fetch: filepath.Join(data, "fetch"), Records: filepath.Join(data, "roots"), Recipes: tasks.Roots()}
 	provider, err := gvisor.New(gvisor.Config{State: t.TempDir(), Sentry: sandboxtest.Sentry(t)})

@@ -37,8 +37,7 @@ var farFuture = time.Unix(4102444800, 0) // 2100-01-01
 // compiled plain and for the fuzzer, since compiling it takes a box a minute.
 // The cache is made in a box from root alone, once for each root.
 func (b *Builder) warmGo(ctx context.Context, root sandbox.Image, progress func(string)) (sandbox.Image, error) {
-	const cgo = false // which changes what is compiled
-	raw, err := json.Marshal([]any{"warm go", 1, root.Digest, cgo, warmImports})
+	raw, err := json.Marshal([]any{"warm go", 2, root.Digest, warmImports})
 	if err != nil {
 		return sandbox.Image{}, err
 	}

@@ -397,7 +397,7 @@ func TestShipped(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]string{"agent", "base", "c-build", "c-run", "go", "go-cgo", "node"}, names); diff != "" {
+	if diff := cmp.Diff([]string{"agent", "base", "c-build", "c-run", "go", "node"}, names); diff != "" {
 		t.Errorf("recipes (-want +got):\n%s", diff)
 	}
 	for _, name := range names {
