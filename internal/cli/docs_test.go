@@ -22,7 +22,7 @@ func TestREADMECommands(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		body := strings.NewReplacer(`"$proof"`, "\nproofhouse", "$(BIN)", "\nproofhouse").Replace(string(text))
+		body := strings.NewReplacer(`"$proof"`, "\nproofhouse", "$(BIN)", "\nproofhouse", `"$1"`, "noop", `"$2"`, "20s").Replace(string(text))
 		found := commandLine.FindAllStringSubmatch(body, -1)
 		if len(found) == 0 && strings.HasSuffix(name, "README.md") {
 			t.Errorf("%s shows no command", name)
