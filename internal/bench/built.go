@@ -108,6 +108,9 @@ func (s BuiltStore) Build(ctx context.Context, t Task, by Builder, v Verifier, a
 		return Built{}, err
 	}
 	b := Built{Version: 1, Task: t.Task.Name, Folder: t.Digest, Target: tgt, Crash: j.Report, Patch: string(patch)}
+	if j.Verdict.Outcome == oracle.InfraError {
+		return b, proofhouse.Errorf(proofhouse.Unavailable, nil, "task %s: the reference could not be judged on this machine (%s): `sandbox doctor` says what it can hold", t.Task.Name, j.Verdict.Reason)
+	}
 	if !j.Verdict.Outcome.Counts() {
 		return b, proofhouse.Errorf(proofhouse.Failed, nil, "task %s: the reference does not solve it (%s: %s): mend the task before it is used", t.Task.Name, j.Verdict.Outcome, j.Verdict.Reason)
 	}
