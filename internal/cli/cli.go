@@ -91,8 +91,17 @@ func (c *console) say(format string, args ...any) {
 	}
 }
 
-// open opens the house on this machine.
-func (c *console) open(ctx context.Context) (*app.App, error) { return app.Open(ctx, c.cfg) }
+// with is a command that works on this machine's house.
+func (c *console) with(do func(ctx context.Context, house *app.App, args []string) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		house, err := app.Open(cmd.Context(), c.cfg)
+		if err != nil {
+			return err
+		}
+		defer house.Close()
+		return do(cmd.Context(), house, args)
+	}
+}
 
 // isTerminal says whether w is a terminal that can be drawn on.
 func isTerminal(w io.Writer) bool {

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"proofhouse/internal/app"
 	"proofhouse/internal/bench"
 	"proofhouse/internal/oracle"
 	"proofhouse/internal/proofhouse"
@@ -27,13 +29,8 @@ func (c *console) oracleCheck() *cobra.Command {
 		Long: "Runs the input against the vulnerable and the fixed build in fresh boxes and prints the verdict. With --artifacts,\n" +
 			"the signed statement and the raw outputs are kept, and `oracle again` can rerun the verdict from them.",
 		Args: cobra.ExactArgs(2),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			house, err := c.open(cmd.Context())
-			if err != nil {
-				return err
-			}
-			defer house.Close()
-			j, err := house.Judge(cmd.Context(), args[0], args[1], keep)
+		RunE: c.with(func(ctx context.Context, house *app.App, args []string) error {
+			j, err := house.Judge(ctx, args[0], args[1], keep)
 			if err != nil {
 				return err
 			}
@@ -47,7 +44,7 @@ func (c *console) oracleCheck() *cobra.Command {
 				return proofhouse.Errorf(proofhouse.Failed, nil, "the input does not count: %s", j.Verdict.Outcome)
 			}
 			return nil
-		},
+		}),
 	}
 	cmd.Flags().StringVar(&keep, "artifacts", "", "folder for the statement, the submission and the raw outputs")
 	return cmd
@@ -88,18 +85,13 @@ func (c *console) oracleAgain() *cobra.Command {
 		Use:   "again FOLDER",
 		Short: "rerun the verdict that `oracle check --artifacts FOLDER` kept: it must agree",
 		Args:  cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			house, err := c.open(cmd.Context())
-			if err != nil {
-				return err
-			}
-			defer house.Close()
-			v, err := house.Rejudge(cmd.Context(), filepath.Join(args[0], "statement.json"), args[0])
+		RunE: c.with(func(ctx context.Context, house *app.App, args []string) error {
+			v, err := house.Rejudge(ctx, filepath.Join(args[0], "statement.json"), args[0])
 			if err != nil {
 				return err
 			}
 			return c.emit(v, func(w io.Writer) { fmt.Fprintf(w, "the verdict agrees: %s\n", v.Outcome) })
-		},
+		}),
 	}
 }
 
@@ -108,12 +100,7 @@ func (c *console) oracleKey() *cobra.Command {
 		Use:   "key",
 		Short: "make the local key that signs verdicts from now on",
 		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			house, err := c.open(cmd.Context())
-			if err != nil {
-				return err
-			}
-			defer house.Close()
+		RunE: c.with(func(_ context.Context, house *app.App, _ []string) error {
 			public, id, err := house.CreateKey()
 			if err != nil {
 				return err
@@ -121,6 +108,6 @@ func (c *console) oracleKey() *cobra.Command {
 			return c.emit(map[string]string{"public": public, "id": id}, func(w io.Writer) {
 				fmt.Fprintf(w, "verdicts are signed from now on by key %s\npublic key: %s\n", id, public)
 			})
-		},
+		}),
 	}
 }

@@ -16,18 +16,13 @@ func (c *console) report() *cobra.Command {
 		Use:   "report DIR [DIR...]",
 		Short: "write a run's report, results and Inspect log again; further runs are compared with it",
 		Args:  cobra.MinimumNArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			house, err := c.open(cmd.Context())
-			if err != nil {
-				return err
-			}
-			defer house.Close()
+		RunE: c.with(func(_ context.Context, house *app.App, args []string) error {
 			if err := house.Report(args); err != nil {
 				return err
 			}
 			path := filepath.Join(args[0], "report.html")
 			return c.emit(map[string]string{"report": path}, func(w io.Writer) { fmt.Fprintln(w, "report:", path) })
-		},
+		}),
 	}
 }
 
@@ -37,14 +32,9 @@ func (c *console) serve() *cobra.Command {
 		Use:   "serve DIR",
 		Short: "show a run's report on a port of this machine until Ctrl-C",
 		Args:  cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			house, err := c.open(cmd.Context())
-			if err != nil {
-				return err
-			}
-			defer house.Close()
-			return c.serveReport(cmd.Context(), house, args[0], addr)
-		},
+		RunE: c.with(func(ctx context.Context, house *app.App, args []string) error {
+			return c.serveReport(ctx, house, args[0], addr)
+		}),
 	}
 	cmd.Flags().StringVar(&addr, "addr", "127.0.0.1:0", "loopback address; port 0 takes a free one")
 	return cmd

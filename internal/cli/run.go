@@ -26,7 +26,7 @@ func (c *console) run() *cobra.Command {
 		Long: "Runs each task of a suite with an agent in sealed boxes, under live progress. The output folder gets the journal,\n" +
 			"results.json, report.html and an Inspect log. Ctrl-C stops everything and keeps what was measured; --resume goes on.",
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		RunE: c.with(func(ctx context.Context, house *app.App, _ []string) error {
 			if req.Suite == "" || req.Agent == "" {
 				return proofhouse.Errorf(proofhouse.Invalid, nil, "name what to run: --suite SUITE --agent noop, baseline or ladder")
 			}
@@ -36,15 +36,10 @@ func (c *console) run() *cobra.Command {
 			if req.Out == "" {
 				req.Out = filepath.Join("out", req.Agent+"-"+time.Now().UTC().Format("20060102-150405"))
 			}
-			house, err := c.open(cmd.Context())
-			if err != nil {
-				return err
-			}
-			defer house.Close()
 			if !c.json {
 				req.Watch = c.watch
 			}
-			result, err := house.Run(cmd.Context(), req, func(s string) { c.say("%s", s) })
+			result, err := house.Run(ctx, req, func(s string) { c.say("%s", s) })
 			if err != nil {
 				return err
 			}
@@ -55,10 +50,10 @@ func (c *console) run() *cobra.Command {
 				return proofhouse.Errorf(proofhouse.Internal, context.Canceled, "interrupted; what was measured is kept: --resume --out %s goes on", req.Out)
 			}
 			if serve == "always" || serve == "auto" && isTerminal(c.out) && term.IsTerminal(int(os.Stdin.Fd())) {
-				return c.serveReport(cmd.Context(), house, req.Out, "127.0.0.1:0")
+				return c.serveReport(ctx, house, req.Out, "127.0.0.1:0")
 			}
 			return nil
-		},
+		}),
 	}
 	f := cmd.Flags()
 	f.StringVar(&req.Suite, "suite", "", "suite: a name of `suite list`, or a folder")

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"strings"
@@ -23,13 +24,8 @@ func (c *console) sandboxDoctor() *cobra.Command {
 		Use:   "doctor",
 		Short: "what this machine can hold and why: exit code 5 if it cannot hold a box",
 		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			house, err := c.open(cmd.Context())
-			if err != nil {
-				return err
-			}
-			defer house.Close()
-			d, err := house.Diagnose(cmd.Context())
+		RunE: c.with(func(ctx context.Context, house *app.App, _ []string) error {
+			d, err := house.Diagnose(ctx)
 			if err != nil {
 				return err
 			}
@@ -40,7 +36,7 @@ func (c *console) sandboxDoctor() *cobra.Command {
 				return proofhouse.Errorf(proofhouse.Unavailable, nil, "this machine cannot hold a box: the lines marked MISSING say what it needs")
 			}
 			return nil
-		},
+		}),
 	}
 }
 
@@ -50,20 +46,15 @@ func (c *console) sandboxProve() *cobra.Command {
 		Use:   "prove",
 		Short: "start a box and show what it sees and reaches; --leak shows that a leaky box is refused",
 		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			house, err := c.open(cmd.Context())
-			if err != nil {
-				return err
-			}
-			defer house.Close()
-			report, err := house.ProveBox(cmd.Context(), leak, func(s string) { c.say("%s", s) })
+		RunE: c.with(func(ctx context.Context, house *app.App, _ []string) error {
+			report, err := house.ProveBox(ctx, leak, func(s string) { c.say("%s", s) })
 			if report.Kernel != "" {
 				if e := c.emit(report, func(w io.Writer) { printProbe(w, report) }); e != nil {
 					return e
 				}
 			}
 			return err
-		},
+		}),
 	}
 	cmd.Flags().StringVar(&leak, "leak", "", "open a hole for the probe to find, in a network namespace of its own: "+app.LeakHostNetwork)
 	return cmd

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"text/tabwriter"
@@ -39,12 +40,7 @@ func (c *console) suiteList() *cobra.Command {
 		Use:   "list [SUITE]",
 		Short: "the suites that ship, or the tasks of one, and what is built here",
 		Args:  cobra.MaximumNArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			house, err := c.open(cmd.Context())
-			if err != nil {
-				return err
-			}
-			defer house.Close()
+		RunE: c.with(func(_ context.Context, house *app.App, args []string) error {
 			names := args
 			if len(names) == 0 {
 				names = house.Suites()
@@ -58,7 +54,7 @@ func (c *console) suiteList() *cobra.Command {
 				all = append(all, s.Summary(house.IsBuilt))
 			}
 			return c.emit(all, func(w io.Writer) { printSuites(w, all, len(args) > 0) })
-		},
+		}),
 	}
 }
 
@@ -94,20 +90,15 @@ func (c *console) suiteBuild() *cobra.Command {
 		Use:   "build SUITE",
 		Short: "fetch by hash, build in boxes, prove the references; then the suite runs offline",
 		Args:  cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			house, err := c.open(cmd.Context())
-			if err != nil {
-				return err
-			}
-			defer house.Close()
-			built, err := house.BuildSuite(cmd.Context(), app.RunRequest{Suite: args[0], Tasks: only, Quick: quick}, again, func(s string) { c.say("%s", s) })
+		RunE: c.with(func(ctx context.Context, house *app.App, args []string) error {
+			built, err := house.BuildSuite(ctx, app.RunRequest{Suite: args[0], Tasks: only, Quick: quick}, again, func(s string) { c.say("%s", s) })
 			if err != nil {
 				return err
 			}
 			return c.emit(built, func(w io.Writer) {
 				fmt.Fprintf(w, "suite %s: %d tasks built, digest %s\n", built.Name, built.Tasks, built.Digest)
 			})
-		},
+		}),
 	}
 	cmd.Flags().StringArrayVar(&only, "task", nil, "only this task; may be repeated")
 	cmd.Flags().BoolVar(&quick, "quick", false, "only the quick tasks")
@@ -121,16 +112,11 @@ func (c *console) suiteCheck() *cobra.Command {
 		Use:   "check SUITE",
 		Short: "admit each task: reference 5/5, no-op 0/5, cheats 0/5, pins, dates, licence, provenance",
 		Args:  cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			house, err := c.open(cmd.Context())
-			if err != nil {
-				return err
-			}
-			defer house.Close()
+		RunE: c.with(func(ctx context.Context, house *app.App, args []string) error {
 			each := func(r bench.CheckRow) {
 				c.say("%-34s %-24s want %-6s got %-6s %s %s", r.Task, r.What, r.Want, r.Got, passed(r.Passed), r.Note)
 			}
-			rows, err := house.CheckSuite(cmd.Context(), app.RunRequest{Suite: args[0], Tasks: only}, each, func(s string) { c.say("%s", s) })
+			rows, err := house.CheckSuite(ctx, app.RunRequest{Suite: args[0], Tasks: only}, each, func(s string) { c.say("%s", s) })
 			if err != nil {
 				return err
 			}
@@ -150,7 +136,7 @@ func (c *console) suiteCheck() *cobra.Command {
 				return proofhouse.Errorf(proofhouse.Failed, nil, "%d tasks are not admitted: the lines marked FAILED say why", len(refused))
 			}
 			return nil
-		},
+		}),
 	}
 	cmd.Flags().StringArrayVar(&only, "task", nil, "only this task; may be repeated")
 	return cmd
@@ -197,20 +183,15 @@ func (c *console) suiteUnpack() *cobra.Command {
 		Use:   "unpack FILE",
 		Short: "take in a packed suite: every byte is checked against its manifest",
 		Args:  cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			house, err := c.open(cmd.Context())
-			if err != nil {
-				return err
-			}
-			defer house.Close()
-			p, err := house.UnpackSuite(cmd.Context(), args[0], into, proofhouse.Digest(digest))
+		RunE: c.with(func(ctx context.Context, house *app.App, args []string) error {
+			p, err := house.UnpackSuite(ctx, args[0], into, proofhouse.Digest(digest))
 			if err != nil {
 				return err
 			}
 			return c.emit(p, func(w io.Writer) {
 				fmt.Fprintf(w, "suite %s with %d tasks: run it with --suite %s\n", p.Suite, p.Tasks, p.Folder)
 			})
-		},
+		}),
 	}
 	cmd.Flags().StringVar(&into, "into", ".", "folder to put the suite's folder in")
 	cmd.Flags().StringVar(&digest, "digest", "", "the digest that `suite pack` printed, to take in that pack and no other")
@@ -222,19 +203,14 @@ func (c *console) suitePack() *cobra.Command {
 		Use:   "pack SUITE FILE",
 		Short: "put a built suite into one verified file, for an offline machine",
 		Args:  cobra.ExactArgs(2),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			house, err := c.open(cmd.Context())
-			if err != nil {
-				return err
-			}
-			defer house.Close()
-			p, err := house.PackSuite(cmd.Context(), args[0], args[1])
+		RunE: c.with(func(ctx context.Context, house *app.App, args []string) error {
+			p, err := house.PackSuite(ctx, args[0], args[1])
 			if err != nil {
 				return err
 			}
 			return c.emit(p, func(w io.Writer) {
 				fmt.Fprintf(w, "suite %s with %d tasks packed into %s\ndigest %s\n", p.Suite, p.Tasks, p.File, p.Digest)
 			})
-		},
+		}),
 	}
 }
