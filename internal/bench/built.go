@@ -1,9 +1,11 @@
 package bench
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -107,7 +109,7 @@ func (s BuiltStore) Build(ctx context.Context, t Task, by Builder, v Verifier, a
 	if err != nil {
 		return Built{}, err
 	}
-	b := Built{Version: 1, Task: t.Task.Name, Folder: t.Digest, Target: tgt, Crash: j.Report, Patch: string(patch)}
+	b := Built{Version: 1, Task: t.Task.Name, Folder: t.Digest, Target: tgt, Crash: j.Report, Patch: cutPatch(patch)}
 	if j.Verdict.Outcome == oracle.InfraError {
 		return b, proofhouse.Errorf(proofhouse.Unavailable, nil, "task %s: the reference could not be judged on this machine (%s): `sandbox doctor` says what it can hold", t.Task.Name, j.Verdict.Reason)
 	}
@@ -115,6 +117,20 @@ func (s BuiltStore) Build(ctx context.Context, t Task, by Builder, v Verifier, a
 		return b, proofhouse.Errorf(proofhouse.Failed, nil, "task %s: the reference does not solve it (%s: %s): mend the task before it is used", t.Task.Name, j.Verdict.Outcome, j.Verdict.Reason)
 	}
 	return b, s.Put(b)
+}
+
+// maxPatch bounds the patch of hint level 3, in bytes: two versions far apart
+// differ in more than anybody reads.
+const maxPatch = 1 << 20
+
+// cutPatch is a patch of at most maxPatch bytes, cut at the end of a line,
+// which the last line then says.
+func cutPatch(patch []byte) string {
+	if len(patch) <= maxPatch {
+		return string(patch)
+	}
+	kept := patch[:bytes.LastIndexByte(patch[:maxPatch], '\n')+1]
+	return fmt.Sprintf("%s[cut: the first %d of %d bytes]\n", kept, len(kept), len(patch))
 }
 
 // Case is what submissions to the task are judged against.
