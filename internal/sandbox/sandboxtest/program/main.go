@@ -163,9 +163,9 @@ func fill(a []string) int {
 		k, err := f.Write(b)
 		n += k
 		if err != nil {
-			fmt.Println(n)
 			return fail(err)
 		}
+		fmt.Println(n + 1)
 	}
 }
 
