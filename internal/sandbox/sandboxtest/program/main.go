@@ -163,9 +163,9 @@ func fill(a []string) int {
 		k, err := f.Write(b)
 		n += k
 		if err != nil {
+			fmt.Println(n)
 			return fail(err)
 		}
-		fmt.Println(n + 1)
 	}
 }
 
@@ -196,9 +196,9 @@ func fork([]string) int {
 func forks(a []string) int {
 	for n := 0; ; n++ {
 		if err := exec.Command("/proc/self/exe", "sleep", "1h").Start(); err != nil || n > 10000 {
-			fmt.Println(n)
 			return fail(err)
 		}
+		fmt.Println(n + 1)
 	}
 }
 
