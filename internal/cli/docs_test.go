@@ -64,3 +64,34 @@ func parses(args []string) error {
 	}
 	return cmd.ValidateArgs(cmd.Flags().Args())
 }
+
+var flagName = regexp.MustCompile(`(?m)^ +(?:-\w, )?(--[a-z-]+)`)
+
+// TestEveryFlagDocumented reports each command and flag that docs/cli.md does
+// not name.
+func TestEveryFlagDocumented(t *testing.T) {
+	raw, err := os.ReadFile("../../docs/cli.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := string(raw)
+	var walk func(cmd *cobra.Command)
+	walk = func(cmd *cobra.Command) {
+		path := strings.TrimPrefix(cmd.CommandPath(), "proofhouse ")
+		if cmd.Runnable() && !strings.Contains(page, "`"+path) {
+			t.Errorf("docs/cli.md does not name the command %s", path)
+		}
+		for _, flag := range flagName.FindAllStringSubmatch(cmd.LocalFlags().FlagUsages(), -1) {
+			if !regexp.MustCompile(flag[1] + `\b`).MatchString(page) {
+				t.Errorf("docs/cli.md does not name %s of %s", flag[1], path)
+			}
+		}
+		for _, sub := range cmd.Commands() {
+			walk(sub)
+		}
+	}
+	c := &console{out: io.Discard, err: io.Discard}
+	for _, cmd := range c.root().Commands() {
+		walk(cmd)
+	}
+}
