@@ -4,3 +4,250 @@
 // revoked one ends at once, and that the model's real name stays inside.
 // Who may have a grant is for others to decide.
 package gate
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"proofhouse/internal/proofhouse"
+)
+
+// Config says what a gate passes on, and where.
+type Config struct {
+	Protocols []Protocol
+	Upstreams []Upstream
+	Grants    []Grant
+	// Log keeps the record. It holds everything that the accounts are made
+	// from, so that a gate which was killed knows what was spent.
+	Log Log
+	// BodyMax bounds a request's body in bytes (default 32 MiB).
+	BodyMax int64
+	// Stall is how long a caller may take to send its body, and to take in
+	// what was written to it, before the call is ended (default 2 min).
+	Stall time.Duration
+	// Transport reaches the upstreams; nil is one made for this.
+	Transport http.RoundTripper
+}
+
+// Upstream is a model's server, or another gate.
+type Upstream struct {
+	Name string
+	// Base is the URL that a protocol's path is appended to, without "/v1".
+	Base *url.URL
+	Key  string
+	// Secrets are words besides the model's name that must not reach a caller:
+	// provider, deployment, organisation. The host of Base is one anyway.
+	Secrets []string
+}
+
+// Log is an append-only record; ledger.Log is one.
+type Log interface {
+	// Append adds a record of one line of JSON and gives its number. It may
+	// return before the record is durable.
+	Append(record []byte) (uint64, error)
+	// Sync returns when record seq and all before it are durable.
+	Sync(ctx context.Context, seq uint64) error
+}
+
+// Gate is an open gate. It is an http.Handler for callers.
+type Gate struct {
+	cfg       Config
+	protocols map[string]Protocol // by path
+	upstreams map[string]Upstream
+	snapshot  atomic.Pointer[map[string]*tenancy] // by the key's hash; replaced, never changed
+
+	mu sync.Mutex // guards replacing the snapshot
+}
+
+// tenancy is a grant in use.
+type tenancy struct {
+	grant Grant
+
+	mu      sync.Mutex // guards what follows
+	account Account
+	revoked *Refusal // set once, never taken back
+	calls   map[*flow]struct{}
+}
+
+// flow is a call under way.
+type flow struct {
+	cancel context.CancelCauseFunc
+	hold   Amount
+}
+
+// Open opens a gate. past holds the records that the log has already, in
+// order: what was spent and revoked, and the holds that a killed gate left,
+// which count as spent in full.
+func Open(cfg Config, past []Record) (*Gate, error) {
+	if cfg.BodyMax == 0 {
+		cfg.BodyMax = 32 << 20
+	}
+	if cfg.Stall == 0 {
+		cfg.Stall = 2 * time.Minute
+	}
+	if cfg.Transport == nil {
+		cfg.Transport = &http.Transport{
+			DisableCompression: true, MaxIdleConns: 4096, MaxIdleConnsPerHost: 4096, IdleConnTimeout: 90 * time.Second,
+			ReadBufferSize: 32 << 10, WriteBufferSize: 32 << 10,
+		}
+	}
+	g := &Gate{cfg: cfg, protocols: map[string]Protocol{}, upstreams: map[string]Upstream{}}
+	for _, p := range cfg.Protocols {
+		g.protocols[p.Path()] = p
+	}
+	for _, u := range cfg.Upstreams {
+		if u.Base == nil || u.Base.Host == "" || u.Base.Scheme != "http" && u.Base.Scheme != "https" {
+			return nil, proofhouse.Errorf(proofhouse.Invalid, nil, "upstream %q needs an address such as http://127.0.0.1:8080", u.Name)
+		}
+		g.upstreams[u.Name] = u
+	}
+	state := Fold(past)
+	byKey := map[string]*tenancy{}
+	for _, grant := range append(slices.Clone(state.Grants), cfg.Grants...) {
+		t, err := g.tenancy(grant)
+		if err != nil {
+			return nil, err
+		}
+		t.account = state.Accounts[grant.ID]
+		if why, ok := state.Revoked[grant.ID]; ok {
+			t.revoked = refuse(BadKey, "%s", why)
+		}
+		byKey[grant.KeyHash] = t
+	}
+	g.snapshot.Store(&byKey)
+	return g, nil
+}
+
+func (g *Gate) tenancy(grant Grant) (*tenancy, error) {
+	if err := grant.Validate(); err != nil {
+		return nil, err
+	}
+	if _, ok := g.upstreams[grant.Upstream]; !ok {
+		return nil, proofhouse.Errorf(proofhouse.Invalid, nil, "grant %s is for an upstream that this gate does not have", grant.ID)
+	}
+	for _, name := range grant.Protocols {
+		if !slices.ContainsFunc(g.cfg.Protocols, func(p Protocol) bool { return p.Name() == name }) {
+			return nil, proofhouse.Errorf(proofhouse.Invalid, nil, "this gate does not speak %q", name)
+		}
+	}
+	return &tenancy{grant: grant, calls: map[*flow]struct{}{}}, nil
+}
+
+// Grant adds a grant. It is in the record, durably, before its key works.
+func (g *Gate) Grant(ctx context.Context, grant Grant, now time.Time) error {
+	t, err := g.tenancy(grant)
+	if err != nil {
+		return err
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	old := *g.snapshot.Load()
+	for _, o := range old {
+		if o.grant.ID == grant.ID || o.grant.KeyHash == grant.KeyHash {
+			return proofhouse.Errorf(proofhouse.Conflict, nil, "grant %s exists already", grant.ID)
+		}
+	}
+	if err := g.record(ctx, Record{Kind: Granted, Time: now, Grant: grant.ID, Terms: &grant}, true); err != nil {
+		return err
+	}
+	next := maps.Clone(old)
+	next[grant.KeyHash] = t
+	g.snapshot.Store(&next)
+	return nil
+}
+
+// Revoke ends the grants that match accepts, for good: nothing is admitted on
+// them any more, and their calls under way are cut. It returns how many calls
+// those were, when each has been told. The revocation is in force even if
+// writing it down fails, and then that is the error.
+func (g *Gate) Revoke(ctx context.Context, match func(Grant) bool, reason string, now time.Time) (grants, calls int, err error) {
+	for _, t := range *g.snapshot.Load() {
+		if !match(t.grant) {
+			continue
+		}
+		grants++
+		t.mu.Lock()
+		if t.revoked == nil {
+			t.revoked = refuse(BadKey, "this key was revoked")
+		}
+		calls += len(t.calls)
+		for f := range t.calls {
+			f.cancel(refuse(Revoked, "access was revoked while this answer was under way"))
+		}
+		t.mu.Unlock()
+		err = errors.Join(err, g.record(ctx, Record{Kind: RevokedGrant, Time: now, Grant: t.grant.ID, Note: reason}, true))
+	}
+	return grants, calls, err
+}
+
+// Accounts are the grants and what is used of them, by the grants' ids.
+func (g *Gate) Accounts() map[string]Account {
+	all := map[string]Account{}
+	for _, t := range *g.snapshot.Load() {
+		t.mu.Lock()
+		all[t.grant.ID] = Account{Spent: t.account.Spent, Held: t.account.Held, Open: t.account.Open}
+		t.mu.Unlock()
+	}
+	return all
+}
+
+// Grants are the grants of this gate, in the order of their ids.
+func (g *Gate) Grants() []Grant {
+	var all []Grant
+	for _, t := range *g.snapshot.Load() {
+		all = append(all, t.grant)
+	}
+	slices.SortFunc(all, func(a, b Grant) int { return strings.Compare(a.ID, b.ID) })
+	return all
+}
+
+// admit reserves a call's hold and enters it among those that a revocation
+// cuts: both or neither, so no call can slip between.
+func (t *tenancy) admit(f *flow, now time.Time) *Refusal {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.revoked != nil {
+		return t.revoked
+	}
+	next, no := t.account.Reserve(t.grant.Limits, f.hold, now)
+	if no != nil {
+		return no
+	}
+	t.account = next
+	t.calls[f] = struct{}{}
+	return nil
+}
+
+// settle ends a call that admit let in.
+func (t *tenancy) settle(f *flow, charge Amount) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.calls, f)
+	t.account = t.account.Settle(f.hold, charge)
+}
+
+// record appends r, and waits until it is durable if that is asked for.
+func (g *Gate) record(ctx context.Context, r Record, durable bool) error {
+	b, err := json.Marshal(r)
+	if err != nil {
+		return fmt.Errorf("writing a record: %w", err)
+	}
+	seq, err := g.cfg.Log.Append(b)
+	if err == nil && durable {
+		err = g.cfg.Log.Sync(ctx, seq)
+	}
+	if err != nil {
+		return proofhouse.Errorf(proofhouse.Unavailable, err, "the gate's record cannot be written")
+	}
+	return nil
+}

@@ -34,7 +34,7 @@ const (
 	Spent        Reason = "insufficient_quota"   // does not fit the budget; retrying never helps
 	Busy         Reason = "rate_limit_exceeded"  // streams or requests a minute; later it may fit
 	Revoked      Reason = "access_revoked"       // while the answer was under way
-	Upstream     Reason = "upstream_unavailable" // the model's server did not answer
+	NoUpstream   Reason = "upstream_unavailable" // the model's server did not answer
 	Unpriced     Reason = "price_unknown"        // nothing is admitted that cannot be priced
 )
 
@@ -43,7 +43,7 @@ var statuses = map[Reason]int{
 	BadRequest: http.StatusBadRequest, TooLarge: http.StatusRequestEntityTooLarge,
 	BadKey: http.StatusUnauthorized, NotInTime: http.StatusForbidden, UnknownModel: http.StatusNotFound, NoSuchPath: http.StatusNotFound,
 	NotGranted: http.StatusForbidden, Spent: http.StatusTooManyRequests, Busy: http.StatusTooManyRequests,
-	Revoked: http.StatusForbidden, Upstream: http.StatusBadGateway, Unpriced: http.StatusForbidden,
+	Revoked: http.StatusForbidden, NoUpstream: http.StatusBadGateway, Unpriced: http.StatusForbidden,
 }
 
 // Status is the HTTP status of the refusal.
@@ -51,4 +51,4 @@ func (r *Refusal) Status() int { return statuses[r.Reason] }
 
 // Retry says whether the same request may be passed later. SDKs retry 429 and
 // 5xx by themselves; the gate tells them not to where that is of no use.
-func (r *Refusal) Retry() bool { return r.Reason == Busy || r.Reason == Upstream }
+func (r *Refusal) Retry() bool { return r.Reason == Busy || r.Reason == NoUpstream }

@@ -1,0 +1,102 @@
+package gate
+
+import (
+	"bytes"
+	"errors"
+	"io"
+)
+
+// eventMax bounds one event of a stream, in bytes.
+const eventMax = 32 << 20
+
+var errEvent = errors.New("an event of the stream is over the bound")
+
+// events cuts a stream of server-sent events at their blank lines, whatever
+// the line ends, and leaves every byte as it is.
+type events struct {
+	from  io.Reader
+	buf   []byte
+	start int // of what was not handed out
+	tried int // up to where no end was found
+	err   error
+}
+
+func newEvents(from io.Reader) *events { return &events{from: from, buf: make([]byte, 0, 8<<10)} }
+
+// next is the next event with its blank line. It is valid until next is called
+// again. At the stream's end the error comes with what is left.
+func (e *events) next() ([]byte, error) {
+	for {
+		if n := endOfEvent(e.buf[e.start:], e.tried); n > 0 {
+			event := e.buf[e.start : e.start+n]
+			e.start, e.tried = e.start+n, 0
+			return event, nil
+		}
+		e.tried = max(len(e.buf)-e.start-3, 0)
+		if e.err != nil {
+			rest := e.buf[e.start:]
+			e.start = len(e.buf)
+			return rest, e.err
+		}
+		if len(e.buf)-e.start > eventMax {
+			e.start, e.err = len(e.buf), errEvent
+			return nil, e.err
+		}
+		e.read()
+	}
+}
+
+func (e *events) read() {
+	if e.start > 0 {
+		e.buf = e.buf[:copy(e.buf, e.buf[e.start:])]
+		e.start = 0
+	}
+	if len(e.buf) == cap(e.buf) {
+		e.buf = append(e.buf, 0)[:len(e.buf)] // grows by append's rule
+	}
+	n, err := e.from.Read(e.buf[len(e.buf):cap(e.buf)])
+	e.buf, e.err = e.buf[:len(e.buf)+n], err
+}
+
+// waiting says whether next would give another event without reading.
+func (e *events) waiting() bool { return endOfEvent(e.buf[e.start:], e.tried) > 0 }
+
+// endOfEvent is the length of the first event in b, its blank line included, or
+// 0 if b holds no whole one. No event ends before from.
+func endOfEvent(b []byte, from int) int {
+	for i := from; i < len(b); {
+		nl := bytes.IndexAny(b[i:], "\r\n")
+		if nl < 0 {
+			return 0
+		}
+		i += nl
+		first := lineEnd(b[i:])
+		if first == 0 {
+			return 0
+		}
+		if second := lineEnd(b[i+first:]); second > 0 {
+			return i + first + second
+		}
+		if b[i] == '\r' && i+first == len(b) || i+first < len(b) && b[i+first] == '\r' {
+			return 0 // an LF may follow
+		}
+		i += first
+	}
+	return 0
+}
+
+// lineEnd is the length of the line end that b begins with: 0 if it does not,
+// or if it is a CR at b's end, after which an LF may come.
+func lineEnd(b []byte) int {
+	switch {
+	case len(b) == 0:
+		return 0
+	case b[0] == '\n':
+		return 1
+	case b[0] != '\r' || len(b) == 1:
+		return 0
+	case b[1] == '\n':
+		return 2
+	}
+	return 1
+}

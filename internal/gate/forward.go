@@ -1,0 +1,400 @@
+package gate
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"hash"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"strconv"
+	"strings"
+	"time"
+
+	"proofhouse/internal/proofhouse"
+)
+
+// answerMax bounds an answer that is no stream, in bytes: it is read whole.
+const answerMax = 256 << 20
+
+// ServeHTTP passes one request to its upstream, or refuses it in the
+// protocol's shape.
+func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	// Deadlines are the connection's and outlive a request: each one sets its own.
+	rc := http.NewResponseController(w)
+	_ = rc.SetReadDeadline(time.Now().Add(g.cfg.Stall))
+	_ = rc.SetWriteDeadline(time.Now().Add(g.cfg.Stall))
+	p, known := g.protocols[r.URL.Path]
+	if !known {
+		p = g.dialect(r.Header)
+	}
+	t, no := g.holder(p.Key(r.Header))
+	switch {
+	case no != nil:
+	case r.URL.Path == "/v1/models" && r.Method == http.MethodGet:
+		g.listModels(w, t.grant)
+		return
+	case !known:
+		no = refuse(NoSuchPath, "the gate does not serve %s %s", r.Method, r.URL.Path)
+	case r.Method != http.MethodPost:
+		no = refuse(NoSuchPath, "send %s as POST", r.URL.Path)
+	default:
+		c := &call{gate: g, tenancy: t, protocol: p, id: proofhouse.Token(10), began: time.Now()}
+		no = c.serve(w, rc, r)
+	}
+	if no != nil {
+		answerRefusal(w, p, no)
+	}
+}
+
+// dialect is the protocol in whose shape a request to an unknown path is
+// refused: the one whose clients send such headers.
+func (g *Gate) dialect(h http.Header) Protocol {
+	for _, p := range g.cfg.Protocols {
+		if h.Get("anthropic-version") != "" == strings.HasPrefix(p.Name(), "anthropic") {
+			return p
+		}
+	}
+	return g.cfg.Protocols[0]
+}
+
+// holder finds the grant that a key is for.
+func (g *Gate) holder(key string) (*tenancy, *Refusal) {
+	if sum, ok := HashKey(key); ok {
+		if t := (*g.snapshot.Load())[sum]; t != nil {
+			t.mu.Lock()
+			defer t.mu.Unlock()
+			return t, t.revoked
+		}
+	}
+	return nil, refuse(BadKey, "no such key: pass the key that this gate gave you")
+}
+
+// listModels answers with the one model of a key, under its codename.
+func (g *Gate) listModels(w http.ResponseWriter, grant Grant) {
+	b, _ := json.Marshal(map[string]any{
+		"object": "list", "has_more": false, "first_id": grant.Codename, "last_id": grant.Codename,
+		"data": []map[string]any{{
+			"id": grant.Codename, "object": "model", "type": "model", "display_name": grant.Codename, "owned_by": "proofhouse",
+			"created": grant.From.Unix(), "created_at": grant.From.UTC().Format(time.RFC3339),
+		}},
+	})
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write(b)
+}
+
+func answerRefusal(w http.ResponseWriter, p Protocol, no *Refusal) {
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("X-Should-Retry", strconv.FormatBool(no.Retry()))
+	if no.Reason == TooLarge || no.Reason == BadKey {
+		h.Set("Connection", "close") // the rest of a body that nobody will read
+	}
+	w.WriteHeader(no.Status())
+	_, _ = w.Write(p.Refuse(*no))
+}
+
+// call is one request on its way. It belongs to the goroutine that serves it.
+type call struct {
+	gate     *Gate
+	tenancy  *tenancy
+	protocol Protocol
+	id       string
+	began    time.Time // when it was admitted
+
+	flow    flow
+	meter   Meter
+	names   Names
+	masks   []string
+	end     End
+	reached bool // the upstream may have seen the request
+	sum     hash.Hash
+}
+
+// serve passes the request, and returns a refusal as long as nothing has been written to w.
+func (c *call) serve(w http.ResponseWriter, rc *http.ResponseController, r *http.Request) *Refusal {
+	body, err := readBody(http.MaxBytesReader(w, r.Body, c.gate.cfg.BodyMax), r.ContentLength)
+	if err != nil {
+		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+			return refuse(TooLarge, "the request is over %d bytes", c.gate.cfg.BodyMax)
+		}
+		return refuse(BadRequest, "the request's body did not arrive whole")
+	}
+	_ = rc.SetReadDeadline(time.Time{}) // from here on, reading means waiting for the caller to leave
+	asked, err := c.protocol.Read(body)
+	if err != nil {
+		return refuse(BadRequest, "%s", proofhouse.PublicOf(err))
+	}
+	grant := &c.tenancy.grant
+	if no := grant.admits(c.protocol.Name(), asked, c.began); no != nil {
+		return no
+	}
+	ctx, cancel := context.WithCancelCause(r.Context())
+	defer cancel(nil)
+	ctx, stop := context.WithDeadlineCause(ctx, grant.Until, refuse(Revoked, "the time of this key ended while this answer was under way"))
+	defer stop()
+	c.flow = flow{cancel: cancel, hold: grant.hold(asked)}
+	if no := c.tenancy.admit(&c.flow, c.began); no != nil {
+		return no
+	}
+	sent := sha256.Sum256(body)
+	c.end = End{Outcome: Cut, Request: "sha256:" + hex.EncodeToString(sent[:]), Sent: int64(len(body))}
+	c.sum = sha256.New()
+	defer c.settle()
+	if err := c.gate.record(ctx, Record{Kind: Opened, Time: c.began, Grant: grant.ID, Call: c.id, Protocol: c.protocol.Name(), Stream: asked.Stream, Hold: &c.flow.hold}, true); err != nil {
+		return c.failed(ctx)
+	}
+	up := c.gate.upstreams[grant.Upstream]
+	c.names, c.masks, c.meter = Names{grant.Model, grant.Codename}, append([]string{grant.Model, up.Base.Hostname()}, up.Secrets...), c.protocol.Meter(asked)
+	resp, err := c.send(ctx, r, up, c.edit(body, asked))
+	if err != nil {
+		return c.failed(ctx)
+	}
+	defer resp.Body.Close()
+	// Whoever does not take in what is written to it is not waited for once access has ended.
+	defer context.AfterFunc(ctx, func() { _ = rc.SetWriteDeadline(time.Now().Add(cutPatience)) })()
+	return c.answer(ctx, w, rc, resp)
+}
+
+// cutPatience is how long a caller's connection may take to accept the event
+// that says that access has ended.
+const cutPatience = 300 * time.Millisecond
+
+func readBody(r io.Reader, length int64) ([]byte, error) {
+	var b bytes.Buffer
+	if length > 0 && length < 1<<20 {
+		b.Grow(int(length) + bytes.MinRead)
+	}
+	_, err := b.ReadFrom(r)
+	return b.Bytes(), err
+}
+
+// edit is the body as the upstream gets it: the real model's name, an output
+// cap where there is none, usage switched on. These are all the changes.
+func (c *call) edit(body []byte, asked Call) [][]byte {
+	model, _ := json.Marshal(c.tenancy.grant.Model)
+	edits := []Splice{{Span: asked.ModelAt, With: model}}
+	if asked.OutputCap == 0 {
+		edits = append(edits, Splice{Span{bytes.IndexByte(body, '{') + 1, 0}, []byte(`"` + asked.CapField + `":` + strconv.FormatInt(c.tenancy.grant.Limits.OutputCap, 10) + ",")})
+	}
+	if asked.Switch != nil {
+		edits = append(edits, *asked.Switch)
+	}
+	return splice(body, edits...)
+}
+
+// hop are the headers that concern one connection, and those that would tell
+// the upstream who asks; all others go on.
+var hop = []string{
+	"Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade",
+	"Cookie", "Accept-Encoding", "Content-Length", "Expect", "Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-Ip",
+	"Openai-Organization", "Openai-Project",
+}
+
+func (c *call) send(ctx context.Context, r *http.Request, up Upstream, pieces [][]byte) (*http.Response, error) {
+	target := *up.Base
+	target.Path = strings.TrimSuffix(target.Path, "/") + c.protocol.Path()
+	target.RawQuery = r.URL.RawQuery
+	header := r.Header.Clone()
+	for _, list := range header["Connection"] {
+		for name := range strings.SplitSeq(list, ",") {
+			header.Del(strings.TrimSpace(name))
+		}
+	}
+	for _, name := range hop {
+		delete(header, name)
+	}
+	c.protocol.Credential(header, up.Key)
+	var length int64
+	for _, p := range pieces {
+		length += int64(len(p))
+	}
+	open := func() (io.ReadCloser, error) {
+		readers := make([]io.Reader, len(pieces))
+		for i, p := range pieces {
+			readers[i] = bytes.NewReader(p)
+		}
+		return io.NopCloser(io.MultiReader(readers...)), nil
+	}
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteHeaders: func() { c.reached = true }})
+	req := (&http.Request{Method: http.MethodPost, URL: &target, Host: target.Host, Header: header, ContentLength: length, GetBody: open}).WithContext(ctx)
+	req.Body, _ = open()
+	return c.gate.cfg.Transport.RoundTrip(req)
+}
+
+// failed is the refusal for a call that got no answer. Causes stay inside:
+// they name the upstream's address.
+func (c *call) failed(ctx context.Context) *Refusal {
+	if !c.reached {
+		c.end.Outcome = Unsent
+	}
+	no := refuse(NoUpstream, "the model's server did not answer: try again later")
+	if why, ok := errors.AsType[*Refusal](context.Cause(ctx)); ok {
+		no = why
+	}
+	c.end.Status = no.Status()
+	return no
+}
+
+// answer writes the upstream's answer to the caller.
+func (c *call) answer(ctx context.Context, w http.ResponseWriter, rc *http.ResponseController, resp *http.Response) *Refusal {
+	for name, values := range resp.Header {
+		if passes(name) {
+			for _, v := range values {
+				w.Header().Add(name, mask(v, c.masks, c.names.Code))
+			}
+		}
+	}
+	c.end.Status = resp.StatusCode
+	if kind, _, _ := strings.Cut(resp.Header.Get("Content-Type"), ";"); strings.EqualFold(strings.TrimSpace(kind), "text/event-stream") && resp.StatusCode < 300 {
+		w.WriteHeader(resp.StatusCode)
+		_ = rc.Flush() // SDKs wait for the headers, which may be long before the first event
+		c.stream(ctx, w, rc, resp.Body)
+		return nil
+	}
+	body, err := io.ReadAll(io.LimitReader(resp.Body, answerMax+1))
+	if err != nil || len(body) > answerMax {
+		clear(w.Header())
+		return c.failed(ctx)
+	}
+	c.end.First = time.Since(c.began).Microseconds()
+	if resp.StatusCode >= 400 {
+		c.end.Outcome = Failed
+		body = []byte(mask(string(body), c.masks, c.names.Code))
+	} else {
+		body = c.meter.Body(body, c.names)
+		c.end.Outcome = Unmetered
+	}
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	c.allowWrite(ctx, rc)
+	w.WriteHeader(resp.StatusCode)
+	_, _ = w.Write(body)
+	c.seen(body)
+	return nil
+}
+
+// stream passes events as they arrive, whole ones only, and flushes once for
+// all that arrived together.
+func (c *call) stream(ctx context.Context, w io.Writer, rc *http.ResponseController, from io.Reader) {
+	events := newEvents(from)
+	out := bufio.NewWriterSize(w, 32<<10)
+	for {
+		event, err := events.next()
+		if len(event) > 0 && (err == nil || errors.Is(err, io.EOF)) { // part of an event is worth nothing to the caller
+			if c.end.First == 0 {
+				c.end.First = time.Since(c.began).Microseconds()
+			}
+			shown := c.meter.Event(event, c.names)
+			c.seen(shown)
+			if _, werr := out.Write(shown); werr != nil {
+				return
+			}
+		}
+		if err == nil && events.waiting() {
+			continue // the next one is here already
+		}
+		if errors.Is(err, io.EOF) {
+			c.end.Outcome = Unmetered
+		} else if err != nil {
+			no, ok := errors.AsType[*Refusal](context.Cause(ctx))
+			if !ok {
+				no = refuse(NoUpstream, "the model's server broke off this answer")
+			}
+			_, _ = out.Write(c.protocol.Cut(*no))
+		}
+		c.allowWrite(ctx, rc)
+		if out.Flush() != nil || rc.Flush() != nil || err != nil {
+			return
+		}
+	}
+}
+
+// allowWrite sets how long the caller may take for what is written next. It
+// looks at ctx afterwards, so that a revocation meanwhile has the last word.
+func (c *call) allowWrite(ctx context.Context, rc *http.ResponseController) {
+	_ = rc.SetWriteDeadline(time.Now().Add(c.gate.cfg.Stall))
+	if ctx.Err() != nil {
+		_ = rc.SetWriteDeadline(time.Now().Add(cutPatience))
+	}
+}
+
+func (c *call) seen(b []byte) {
+	c.sum.Write(b)
+	c.end.Seen += int64(len(b))
+}
+
+// settle charges the call, in the record first: a gate that is killed in
+// between charges the whole hold when it opens again, never less.
+func (c *call) settle() {
+	c.end.Charge = c.flow.hold
+	if c.meter != nil {
+		c.end.Model = c.meter.Model()
+		usage, whole := c.meter.Usage()
+		c.end.Usage = usage
+		if whole {
+			c.end.Outcome, c.end.Charge = Metered, c.tenancy.grant.charge(usage)
+		}
+	}
+	switch c.end.Outcome {
+	case Failed:
+		c.end.Charge = Amount{Requests: 1}
+	case Unsent:
+		c.end.Charge = Amount{}
+	case Metered, Unmetered, Cut:
+	}
+	c.end.Answer = "sha256:" + hex.EncodeToString(c.sum.Sum(nil))
+	c.end.Whole = time.Since(c.began).Microseconds()
+	// An end that cannot be written is charged all the same; the next open finds the hold.
+	_ = c.gate.record(context.Background(), Record{Kind: Ended, Time: time.Now(), Grant: c.tenancy.grant.ID, Call: c.id, Protocol: c.protocol.Name(), End: &c.end}, false)
+	c.tenancy.settle(&c.flow, c.end.Charge)
+}
+
+// passed are the answer's headers that a caller sees, by name or by prefix.
+// Everything else can name the provider, its hosts or an organisation.
+var passed = []string{
+	"Content-Type", "Content-Language", "Cache-Control", "Request-Id", "X-Request-Id", "X-Should-Retry", "Retry-After", "Retry-After-Ms",
+	"X-Ratelimit-*", "Anthropic-Ratelimit-*", "Openai-Processing-Ms",
+}
+
+func passes(name string) bool {
+	for _, p := range passed {
+		if prefix, open := strings.CutSuffix(p, "*"); name == p || open && strings.HasPrefix(name, prefix) {
+			return true
+		}
+	}
+	return false
+}
+
+// mask replaces each of the secret words in s, whatever their case.
+func mask(s string, secrets []string, by string) string {
+	for _, secret := range secrets {
+		if secret == "" || net.ParseIP(secret) != nil && net.ParseIP(secret).IsLoopback() {
+			continue // 127.0.0.1 tells nothing
+		}
+		for from := 0; ; {
+			at := foldIndex(s[from:], secret)
+			if at < 0 {
+				break
+			}
+			s = s[:from+at] + by + s[from+at+len(secret):]
+			from += at + len(by)
+		}
+	}
+	return s
+}
+
+// foldIndex is strings.Index for ASCII words in any case.
+func foldIndex(s, word string) int {
+	for i := 0; i+len(word) <= len(s); i++ {
+		if strings.EqualFold(s[i:i+len(word)], word) {
+			return i
+		}
+	}
+	return -1
+}

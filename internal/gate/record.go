@@ -1,0 +1,96 @@
+package gate
+
+import "time"
+
+// Record is one entry of the gate's log: metadata only, never a body.
+type Record struct {
+	Kind     Kind      `json:"kind"`
+	Time     time.Time `json:"time"`
+	Grant    string    `json:"grant"`
+	Call     string    `json:"call,omitempty"` // of Opened and Ended
+	Protocol string    `json:"protocol,omitempty"`
+	Stream   bool      `json:"stream,omitempty"`
+
+	Terms *Grant  `json:"terms,omitempty"` // of Granted
+	Hold  *Amount `json:"hold,omitempty"`  // of Opened
+	End   *End    `json:"end,omitempty"`   // of Ended
+	Note  string  `json:"note,omitempty"`
+}
+
+// Kind is what a Record says.
+type Kind string
+
+// The kinds of Record.
+const (
+	Granted      Kind = "granted"
+	Opened       Kind = "opened" // a call was admitted; durable before the upstream hears of it
+	Ended        Kind = "ended"
+	RevokedGrant Kind = "revoked"
+)
+
+// End is how a call ended.
+type End struct {
+	Outcome Outcome `json:"outcome"`
+	Status  int     `json:"status"`             // that the caller saw
+	Charge  Amount  `json:"charge"`             // what the grant was charged
+	Usage   Usage   `json:"usage"`              // as the upstream reported it
+	Model   string  `json:"model,omitempty"`    // as the upstream reported it
+	Request string  `json:"request,omitempty"`  // digest of the body as the caller sent it
+	Answer  string  `json:"answer,omitempty"`   // digest of the body as the caller saw it
+	Sent    int64   `json:"sent"`               // bytes of the request
+	Seen    int64   `json:"seen"`               // bytes of the answer
+	First   int64   `json:"first_us,omitempty"` // from admission to the answer's first byte, µs
+	Whole   int64   `json:"whole_us"`           // from admission to the end, µs
+}
+
+// Outcome is why a call was charged what it was.
+type Outcome string
+
+// The outcomes of a call.
+const (
+	Metered   Outcome = "metered"   // by the usage that the upstream reported
+	Unmetered Outcome = "unmetered" // the upstream reported none: the whole hold
+	Cut       Outcome = "cut"       // ended before usage was known: the whole hold
+	Failed    Outcome = "failed"    // the upstream answered with an error: no tokens
+	Unsent    Outcome = "unsent"    // the upstream was not reached: nothing
+)
+
+// State is what a log's records add up to.
+type State struct {
+	Grants   []Grant
+	Accounts map[string]Account // by grant
+	Revoked  map[string]string  // the sentence for the caller, by grant
+}
+
+// Fold adds up records in their order. A call that was opened and never ended
+// is charged its whole hold: what the upstream did for it is not known.
+func Fold(records []Record) State {
+	s := State{Accounts: map[string]Account{}, Revoked: map[string]string{}}
+	type call struct {
+		grant string
+		hold  Amount
+	}
+	open := map[string]call{}
+	spend := func(grant string, a Amount) {
+		account := s.Accounts[grant]
+		account.Spent = account.Spent.plus(a)
+		s.Accounts[grant] = account
+	}
+	for _, r := range records {
+		switch r.Kind {
+		case Granted:
+			s.Grants = append(s.Grants, *r.Terms)
+		case Opened:
+			open[r.Call] = call{r.Grant, *r.Hold}
+		case Ended:
+			delete(open, r.Call)
+			spend(r.Grant, r.End.Charge)
+		case RevokedGrant:
+			s.Revoked[r.Grant] = "this key was revoked"
+		}
+	}
+	for _, c := range open {
+		spend(c.grant, c.hold)
+	}
+	return s
+}
