@@ -1,0 +1,132 @@
+package anthropic
+
+import (
+	"proofhouse/internal/gate"
+)
+
+// Meter implements gate.Protocol.
+func (Messages) Meter(gate.Call) gate.Meter { return &meter{} }
+
+// meter follows "Streaming messages" of the Messages API: message_start has
+// the input and a placeholder for the output, message_delta has what is used
+// so far.
+type meter struct {
+	usage gate.Usage
+	model string
+	ok    bool
+	input, output,
+	doubt bool // counts were seen; a count was that cannot be true
+}
+
+// Usage implements gate.Meter.
+func (m *meter) Usage() (gate.Usage, bool) { return m.usage, m.ok }
+
+// Model implements gate.Meter.
+func (m *meter) Model() string { return m.model }
+
+// Body implements gate.Meter.
+func (m *meter) Body(body []byte, names gate.Names) []byte {
+	root, ok := gate.Document(body)
+	if !ok {
+		return body
+	}
+	m.take(gate.Field(root, "usage"), true)
+	m.ok = m.known()
+	return gate.ReplaceStrings(body, names.Code, m.models(nil, root)...)
+}
+
+// Event implements gate.Meter.
+func (m *meter) Event(event []byte, names gate.Names) []byte {
+	e := gate.SplitSSE(event)
+	root, ok := gate.Document(e.Data)
+	if !ok {
+		return event
+	}
+	switch typ, _ := gate.Field(root, "type").Text(); typ {
+	case "message_start":
+		m.take(gate.Field(gate.Field(root, "message"), "usage"), false)
+	case "message_delta":
+		usage := gate.Field(root, "usage")
+		m.take(usage, true)
+		if usage.Kind() == '{' && gate.Field(gate.Field(root, "delta"), "stop_reason").Kind() == '"' {
+			m.ok = m.known()
+		}
+	case "message_stop":
+		m.ok = m.known()
+	}
+	var at []gate.Span
+	for key, v := range gate.Fields(root) {
+		switch key {
+		case "model":
+			at = m.named(at, v)
+		case "message":
+			at = m.models(at, v)
+		}
+	}
+	for i := range at {
+		at[i] = e.InEvent(at[i])
+	}
+	return gate.ReplaceStrings(event, names.Code, at...)
+}
+
+// known says that all that was used has been said. The placeholder of
+// message_start does not count: it would charge one token for any answer.
+func (m *meter) known() bool { return m.input && m.output && !m.doubt }
+
+// take assigns the counts that usage has; final says that its output is no
+// placeholder. If one cannot be true none is taken, and what was used remains
+// in doubt until the output is told anew.
+func (m *meter) take(usage gate.Value, final bool) {
+	u := m.usage
+	var input, output bool
+	for key, v := range gate.Fields(usage) {
+		var to *int64
+		switch key {
+		case "input_tokens":
+			to = &u.Input
+		case "cache_creation_input_tokens":
+			to = &u.CacheWrite
+		case "cache_read_input_tokens":
+			to = &u.CacheRead
+		case "output_tokens":
+			to = &u.Output
+		}
+		if to == nil || v.Null() {
+			continue
+		}
+		n, ok := v.Count()
+		if !ok {
+			m.doubt = true
+			return
+		}
+		*to = n
+		input = input || key == "input_tokens"
+		output = output || key == "output_tokens" && final
+	}
+	m.usage = u
+	m.input = m.input || input
+	m.output = m.output || output
+	if output && input {
+		m.doubt = false
+	}
+}
+
+// models adds the places of the names in object's field "model" to at. All
+// names are replaced, a snapshot's as well as the alias that was asked for.
+func (m *meter) models(at []gate.Span, object gate.Value) []gate.Span {
+	for key, v := range gate.Fields(object) {
+		if key == "model" {
+			at = m.named(at, v)
+		}
+	}
+	return at
+}
+
+func (m *meter) named(at []gate.Span, v gate.Value) []gate.Span {
+	name, ok := v.Text()
+	if !ok {
+		return at
+	}
+	m.model = name
+	return append(at, v.Span)
+}

@@ -1,0 +1,60 @@
+package openai
+
+import (
+	"proofhouse/internal/gate"
+)
+
+// meter is what the meters of both protocols share.
+type meter struct {
+	usage gate.Usage
+	ok    bool
+	model string
+}
+
+// Usage implements gate.Meter.
+func (m *meter) Usage() (gate.Usage, bool) { return m.usage, m.ok }
+
+// Model implements gate.Meter.
+func (m *meter) Model() string { return m.model }
+
+// models adds the places of the names in object's field "model" to at. All
+// names are replaced, a snapshot's as well as the alias that was asked for.
+func (m *meter) models(at []gate.Span, object gate.Value) []gate.Span {
+	for key, v := range gate.Fields(object) {
+		if key == "model" {
+			at = m.named(at, v)
+		}
+	}
+	return at
+}
+
+func (m *meter) named(at []gate.Span, v gate.Value) []gate.Span {
+	name, ok := v.Text()
+	if !ok {
+		return at
+	}
+	m.model = name
+	return append(at, v.Span)
+}
+
+// usageOf reads the usage object of the OpenAI API reference: prompt_tokens
+// and completion_tokens in Chat Completions, input_tokens and output_tokens
+// in Responses. What cannot be true is no usage.
+func usageOf(v gate.Value, in, out string) (u gate.Usage, ok bool) {
+	input, ok1 := gate.Field(v, in+"_tokens").Count()
+	output, ok2 := gate.Field(v, out+"_tokens").Count()
+	cached, ok3 := part(gate.Field(v, in+"_tokens_details"), "cached_tokens")
+	reasoning, ok4 := part(gate.Field(v, out+"_tokens_details"), "reasoning_tokens")
+	if !ok1 || !ok2 || !ok3 || !ok4 || cached > input || reasoning > output {
+		return gate.Usage{}, false
+	}
+	return gate.Usage{Input: input - cached, CacheRead: cached, Output: output, Reasoning: reasoning}, true
+}
+
+func part(details gate.Value, name string) (int64, bool) {
+	v := gate.Field(details, name)
+	if v.Null() {
+		return 0, true
+	}
+	return v.Count()
+}
