@@ -218,6 +218,9 @@ func Field(v Value, name string) (last Value) {
 // after the visit. Of an object or array the visitor gets only the first
 // byte; it says whether to go into it.
 func Walk(v Value, visit func(path []string, v Value) bool) {
+	if v.Kind() == 0 {
+		return
+	}
 	w := walker{v, nil, visit}
 	w.value(0)
 }
@@ -292,7 +295,11 @@ func SplitSSE(event []byte) SSE {
 		if i := bytes.IndexAny(rest, "\r\n"); i >= 0 {
 			line, step = rest[:i], i+1
 		}
-		if data, ok := bytes.CutPrefix(line, []byte("data:")); ok {
+		data, ok := bytes.CutPrefix(line, []byte("data:"))
+		if !ok && string(line) == "data" {
+			data, ok = line[len(line):], true // a name alone has an empty value
+		}
+		if ok {
 			data = bytes.TrimPrefix(data, []byte(" "))
 			start := at + len(line) - len(data)
 			if len(e.lines) == 0 {

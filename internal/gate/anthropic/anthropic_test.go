@@ -37,6 +37,9 @@ func TestReadRefuses(t *testing.T) {
 		{`{"model":"a","n":-1}`, `"n" must be a positive integer`},
 		{`{"model":"a","best_of":true}`, `"best_of" must be a positive integer`},
 		{`{"model":"a","stream":"yes"}`, `"stream" must be true or false`},
+		{`{"model":"a","tools":[{"type":"custom","type":"web_search_20250305"}]}`, `a tool has the field "type" twice`},
+		{`{"model":"a","tools":[{"type":"custom","Type":"web_search_20250305"}]}`, `a tool has a field that differs`},
+		{`{"model":"a","tools":[{"type":["web_search_20250305"]}]}`, `"type" must be a string`},
 		{`{"model":"a","tools":"x"}`, `"tools" must be an array`},
 		{`{"model":"a","messages":"x"}`, `"messages" must be an array`},
 	} {
@@ -64,7 +67,6 @@ func TestByRef(t *testing.T) {
 		{`"tools":[{"name":"f"},{"type":"web_fetch_20250910"}]`, "web_fetch_20250910"},
 		{`"tools":[{"type":"code_execution_20250825"}]`, "code_execution_20250825"},
 		{`"tools":[{"type":"mcp_toolset"}]`, "mcp_toolset"},
-		{`"tools":[{"type":"custom","type":"web_search_20250305"}]`, "web_search_20250305"},
 		{`"mcp_servers":[{"url":"https://h"}]`, "mcp_servers"},
 		{`"mcp_servers":[]`, ""},
 		{`"mcp_servers":null,"container":null`, ""},

@@ -67,14 +67,19 @@ func (Messages) Read(body []byte) (gate.Call, error) {
 			c.ByRef = name
 		}
 	}
-	for edit := range gate.Elements(gate.Field(f["context_management"], "edits")) {
-		// Compaction reads the input once more than is asked for.
-		if typ, _ := gate.Field(edit, "type").Text(); strings.HasPrefix(typ, "compact") && c.ByRef == "" {
-			c.ByRef = "context_management"
-		}
+	compacts := false
+	gate.Walk(f["context_management"], func(_ []string, v gate.Value) bool {
+		typ, _ := v.Text()
+		compacts = compacts || strings.HasPrefix(typ, "compact")
+		return true
+	})
+	if compacts && c.ByRef == "" {
+		c.ByRef = "context_management" // compaction reads the input once more than is asked for
 	}
 	c.Inputs = int64(len(body)) + perRequest
-	readTools(&c, f["tools"])
+	if err := readTools(&c, f["tools"]); err != nil {
+		return gate.Call{}, err
+	}
 	for range gate.Elements(f["messages"]) {
 		c.Inputs += perMessage
 	}
@@ -85,12 +90,19 @@ func (Messages) Read(body []byte) (gate.Call, error) {
 // readTools lists the tools by name, those that the vendor defines by type.
 // Whatever is not known to run at the caller makes the bound false: each of
 // its rounds reads the input anew.
-func readTools(c *gate.Call, tools gate.Value) {
+func readTools(c *gate.Call, tools gate.Value) error {
 	for tool := range gate.Elements(tools) {
 		c.Inputs += perMessage
-		typ, _ := gate.Field(tool, "type").Text()
+		t, err := gate.Governed(tool, "a tool", "type", "name")
+		if err != nil {
+			return err
+		}
+		if err := gate.Want(t["type"], "type", `"`, "a string"); err != nil {
+			return err
+		}
+		typ, _ := t["type"].Text()
 		if typ == "" || typ == "custom" {
-			name, _ := gate.Field(tool, "name").Text()
+			name, _ := t["name"].Text()
 			c.Tools = append(c.Tools, name)
 			continue
 		}
@@ -100,6 +112,7 @@ func readTools(c *gate.Call, tools gate.Value) {
 			c.ByRef = typ
 		}
 	}
+	return nil
 }
 
 // readContent counts what stands inline and finds what does not. A source is

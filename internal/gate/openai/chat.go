@@ -60,7 +60,10 @@ func (Chat) Read(body []byte) (gate.Call, error) {
 	if !f["web_search_options"].Null() {
 		c.ByRef = "web_search_options"
 	}
-	hosted := chatTools(&c, f)
+	hosted, err := chatTools(&c, f)
+	if err != nil {
+		return gate.Call{}, err
+	}
 	n, ref := inputs(root)
 	for _, r := range []string{hosted, ref} {
 		if c.ByRef == "" {
@@ -73,10 +76,21 @@ func (Chat) Read(body []byte) (gate.Call, error) {
 
 // chatTools lists the tools by name, or by type where they have none, and
 // returns the first type that the caller does not run itself.
-func chatTools(c *gate.Call, f map[string]gate.Value) (hosted string) {
+func chatTools(c *gate.Call, f map[string]gate.Value) (hosted string, err error) {
 	for tool := range gate.Elements(f["tools"]) {
-		typ, _ := gate.Field(tool, "type").Text()
-		name, named := gate.Field(gate.Field(tool, typ), "name").Text()
+		t, err := gate.Governed(tool, "a tool", "type", "function", "custom")
+		if err != nil {
+			return "", err
+		}
+		typ, _ := t["type"].Text()
+		if t["type"].Null() && !t["function"].Null() {
+			typ = "function" // vLLM's default
+		}
+		in, err := gate.Governed(t[typ], "a tool", "name")
+		if err != nil {
+			return "", err
+		}
+		name, named := in["name"].Text()
 		switch {
 		case typ != "function" && typ != "custom":
 			if typ == "" {
@@ -97,7 +111,7 @@ func chatTools(c *gate.Call, f map[string]gate.Value) (hosted string) {
 			c.Tools = append(c.Tools, name)
 		}
 	}
-	return hosted
+	return hosted, nil
 }
 
 // chatStream switches usage on. A stream without include_usage never says
@@ -198,9 +212,6 @@ func (m *chatMeter) Event(event []byte, names gate.Names) []byte {
 func (m *chatMeter) take(u gate.Usage, choices gate.Value, last bool) {
 	if last {
 		m.usage, m.ok = u, true
-		return
-	}
-	if m.ok {
 		return
 	}
 	if m.call.Outputs <= 1 {

@@ -18,10 +18,10 @@ const (
 
 // media are the fields that hold a picture, a sound or a document inline.
 // vLLM's "uuid" names one that it has cached.
-var media = []string{"image_url", "audio_url", "video_url", "image_embeds", "audio_embeds", "input_audio", "file_data"}
+var media = []string{"image_url", "audio_url", "image_embeds", "audio_embeds", "input_audio", "file_data"}
 
 // links are the fields that hold a URL, or an object with a field "url".
-var links = []string{"image_url", "audio_url", "video_url", "file_url"}
+var links = []string{"image_url", "audio_url", "file_url"}
 
 // opaque are the paths below which names are the caller's own: a tool may
 // well have an argument called file_id.
@@ -29,6 +29,10 @@ var opaque = []string{
 	"metadata", "tools.*.parameters", "tools.*.tools.*.parameters", "tools.*.function.parameters", "functions.*.parameters",
 	"response_format.json_schema", "text.format.schema",
 }
+
+// unbounded are fields of vLLM that make more of a request than its bytes: a
+// template of the caller's may loop, and pictures may be taken at any size.
+var unbounded = []string{"chat_template", "mm_processor_kwargs", "media_io_kwargs"}
 
 // inputs bounds the input tokens of everything below body but for its
 // messages and tools, and finds the first reference in it.
@@ -60,8 +64,10 @@ func inputs(body gate.Value) (n int64, byRef string) {
 // reference is what v is called if its tokens are not bounded by its bytes.
 func reference(path []string, key string, v gate.Value) string {
 	switch {
-	case key == "file_id", key == "file_ids":
+	case key == "file_id", key == "file_ids", len(path) == 1 && slices.Contains(unbounded, key):
 		return key
+	case key == "video_url":
+		return key // inline as well: its frames have no bound worth holding
 	case slices.Contains(links, key) && fetched(v):
 		return key
 	case key == "url" && len(path) > 1 && slices.Contains(links, gate.FoldName(path[len(path)-2])) && fetched(v):

@@ -78,9 +78,16 @@ func (Responses) Read(body []byte) (gate.Call, error) {
 	if background && c.ByRef == "" {
 		c.ByRef = "background" // outlives the connection, so no budget can cut it
 	}
-	tools, hosted := responsesTools(&c, f["tools"])
+	tools, hosted, err := responsesTools(&c, f["tools"])
+	if err != nil {
+		return gate.Call{}, err
+	}
+	item, err := stored(f["input"])
+	if err != nil {
+		return gate.Call{}, err
+	}
 	n, ref := inputs(root)
-	for _, r := range []string{hosted, stored(f["input"]), ref} {
+	for _, r := range []string{hosted, item, ref} {
 		if c.ByRef == "" {
 			c.ByRef = r
 		}
@@ -92,14 +99,21 @@ func (Responses) Read(body []byte) (gate.Call, error) {
 // responsesTools lists the tools by name, or by type where they have none. It
 // returns how many there are, and the first type that may run at the
 // upstream: all but those known to run at the caller, since the list grows.
-func responsesTools(c *gate.Call, tools gate.Value) (n int64, hosted string) {
+func responsesTools(c *gate.Call, tools gate.Value) (n int64, hosted string, err error) {
 	for tool := range gate.Elements(tools) {
 		n++
-		typ, _ := gate.Field(tool, "type").Text()
-		name, named := gate.Field(tool, "name").Text()
+		t, err := gate.Governed(tool, "a tool", "type", "name", "tools")
+		if err != nil {
+			return 0, "", err
+		}
+		typ, _ := t["type"].Text()
+		name, named := t["name"].Text()
 		switch typ {
 		case "namespace":
-			more, h := responsesTools(c, gate.Field(tool, "tools"))
+			more, h, err := responsesTools(c, t["tools"])
+			if err != nil {
+				return 0, "", err
+			}
 			if n += more; hosted == "" {
 				hosted = h
 			}
@@ -120,7 +134,7 @@ func responsesTools(c *gate.Call, tools gate.Value) (n int64, hosted string) {
 			c.Tools = append(c.Tools, typ)
 		}
 	}
-	return n, hosted
+	return n, hosted, nil
 }
 
 // hostedItems are the items of which the upstream keeps more than they show.
@@ -129,22 +143,27 @@ var hostedItems = []string{"web_search_call", "file_search_call", "code_interpre
 // stored is the first item of input whose content the upstream holds. The
 // type of an item_reference may be left out, and reasoning without its
 // content is looked up by its id.
-func stored(input gate.Value) string {
+func stored(input gate.Value) (first string, err error) {
 	for item := range gate.Elements(input) {
-		if item.Kind() != '{' {
-			continue
+		i, err := gate.Governed(item, "an item of the input", "type", "role", "encrypted_content", "content")
+		if err != nil {
+			return "", err
 		}
-		typ, _ := gate.Field(item, "type").Text()
-		switch {
-		case typ == "" && gate.Field(item, "role").Null():
-			return "item_reference"
-		case typ == "reasoning" && gate.Field(item, "encrypted_content").Null() && length(gate.Field(item, "content")) == 0:
-			return "reasoning"
+		found := ""
+		switch typ, _ := i["type"].Text(); {
+		case item.Kind() != '{':
+		case typ == "" && i["role"].Null():
+			found = "item_reference"
+		case typ == "reasoning" && i["encrypted_content"].Null() && length(i["content"]) == 0:
+			found = "reasoning"
 		case slices.Contains(hostedItems, typ):
-			return typ
+			found = typ
+		}
+		if first == "" {
+			first = found
 		}
 	}
-	return ""
+	return first, nil
 }
 
 // Meter implements gate.Protocol.
