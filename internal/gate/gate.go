@@ -26,7 +26,6 @@ import (
 type Config struct {
 	Protocols []Protocol
 	Upstreams []Upstream
-	Grants    []Grant
 	// Log keeps the record. It holds everything that the accounts are made
 	// from, so that a gate which was killed knows what was spent.
 	Log Log
@@ -113,7 +112,10 @@ func Open(cfg Config, past []Record) (*Gate, error) {
 	}
 	state := Fold(past)
 	byKey := map[string]*tenancy{}
-	for _, grant := range append(slices.Clone(state.Grants), cfg.Grants...) {
+	for _, grant := range state.Grants {
+		if _, ok := g.upstreams[grant.Upstream]; !ok {
+			continue // its upstream is not served this time, so its key is unknown
+		}
 		t, err := g.tenancy(grant)
 		if err != nil {
 			return nil, err

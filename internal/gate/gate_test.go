@@ -417,6 +417,29 @@ func TestRevoke(t *testing.T) {
 	t.Errorf("upstream still serves %d of %d", n-h.up.Left(), n)
 }
 
+// TestRevokedWhileSending revokes a key after it was looked up, while the body is still on its way.
+func TestRevokedWhileSending(t *testing.T) {
+	h := open(t, answerChat, nil)
+	body, send := io.Pipe()
+	req, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, h.srv.URL+chat, body)
+	req.Header.Set("Authorization", "Bearer "+h.key)
+	go func() {
+		_, _ = io.WriteString(send, hello[:10])
+		time.Sleep(50 * time.Millisecond) // let the gate look the key up; the test holds either way
+		_, _, _ = h.Revoke(t.Context(), func(gate.Grant) bool { return true }, "", time.Now())
+		_, _ = io.WriteString(send, hello[10:])
+		send.Close()
+	}()
+	resp, err := h.srv.Client().Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if body := read(t, resp); resp.StatusCode != 401 || len(h.up.Requests()) != 0 {
+		t.Errorf("%d %s", resp.StatusCode, body)
+	}
+}
+
 // TestUntil ends a grant in the middle of a stream: nobody acts.
 func TestUntil(t *testing.T) {
 	h := open(t, func(gatetest.Request) gatetest.Answer {
@@ -545,6 +568,7 @@ func TestNeverReading(t *testing.T) {
 	for h.Accounts()["g1"].Open == 0 {
 		time.Sleep(time.Millisecond)
 	}
+	time.Sleep(500 * time.Millisecond) // until every buffer on the way is full and the gate waits in a write
 	if _, _, err := h.Revoke(t.Context(), func(gate.Grant) bool { return true }, "", time.Now()); err != nil {
 		t.Fatal(err)
 	}
