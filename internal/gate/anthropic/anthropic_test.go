@@ -95,6 +95,7 @@ func TestRead(t *testing.T) {
 		{`"messages":[{"role":"user","content":"a,[{"},{}],"tools":[{"name":"f"},{"type":"custom","name":"g"}]`, 1024 + 4*64, 1, 0, "f g"},
 		{`"tools":[{"type":"bash_20250124","name":"bash"}]`, 1024 + 64 + 1024, 1, 0, "bash_20250124"},
 		{`"messages":[{"content":[{"type":"image","source":{"type":"base64","data":"AA"}},{"type":"document","source":{"type":"text","data":"AA"}}]}]`, 1024 + 64 + 2*8192, 1, 0, ""},
+		{`"messages":[{"content":[{"type":"search_result","source":"x"}]}]`, 1024 + 64, 1, 0, ""},
 	} {
 		body := ` { "model" : "m\u00e9",` + odd + `,` + c.fields + `}`
 		got, err := Messages{}.Read([]byte(body))

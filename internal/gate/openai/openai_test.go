@@ -47,6 +47,7 @@ func TestReadRefuses(t *testing.T) {
 		{`{"model":"a","n":-1}`, `"n" must be a positive integer`},
 		{`{"model":"a","n":1.0}`, `"n" must be a positive integer`},
 		{`{"model":"a","n":1e1}`, `"n" must be a positive integer`},
+		{`{"model":"a","n":2147483648}`, `"n" must be a positive integer`},
 		{`{"model":"a","n":"2"}`, `"n" must be a positive integer`},
 		{`{"model":"a","n":12345678901234567890}`, `"n" must be a positive integer`},
 		{`{"model":"a","best_of":0.5}`, `"best_of" must be a positive integer`},
@@ -334,6 +335,10 @@ func TestChatStream(t *testing.T) {
 	t.Run("absurd", func(t *testing.T) {
 		follow(t, Chat{}.Meter(gate.Call{Outputs: 1, HideUsage: true}),
 			step{"data: {\"choices\":[],\"usage\":{\"prompt_tokens\":-1,\"completion_tokens\":5}}\n\n", "", gate.Usage{}, false})
+	})
+	t.Run("a number over two lines is none", func(t *testing.T) {
+		follow(t, Chat{}.Meter(gate.Call{Outputs: 1, HideUsage: true}),
+			step{"data: {\"choices\":[],\"usage\":{\"prompt_tokens\":1\ndata:0,\"completion_tokens\":5}}\n\n", "=", gate.Usage{}, false})
 	})
 	t.Run("continuous", func(t *testing.T) {
 		follow(t, Chat{}.Meter(gate.Call{Outputs: 1}),
