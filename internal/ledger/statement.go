@@ -1,7 +1,11 @@
-// Package ledger makes and checks signed statements, and keeps the key that
-// signs them. A statement is an in-toto Statement in a DSSE envelope, signed by
-// a local Ed25519 key or by nobody, and it says which. What a statement
-// claims is for the part that makes it.
+// Package ledger makes and checks signed statements, keeps the key that signs
+// them, and keeps logs. A statement is an in-toto Statement in a DSSE envelope,
+// signed by a local Ed25519 key or by nobody, and it says which. A log is a file
+// of records that only grows: each is chained to the one before by its hash, and
+// the head is signed from time to time, so that a record that was changed, taken
+// out or moved is found. What a statement claims or a record means is for the
+// part that makes it, and so is keeping the checkpoint by which a log that was
+// cut short is found.
 package ledger
 
 import (
