@@ -56,16 +56,10 @@ func newChain() chain { return chain{head: sha256.Sum256([]byte(logGenesis))} }
 
 // next is the place of a record behind c. h is scratch.
 func (c chain) next(h hash.Hash, record []byte) chain {
-	var place [8 + sha256.Size]byte
-	binary.BigEndian.PutUint64(place[:], c.seq+1)
-	copy(place[8:], c.head[:])
 	h.Reset()
-	h.Write([]byte(logRecord))
-	h.Write(place[:])
+	h.Write(append(binary.BigEndian.AppendUint64([]byte(logRecord), c.seq+1), c.head[:]...))
 	h.Write(record)
-	out := chain{seq: c.seq + 1}
-	h.Sum(out.head[:0])
-	return out
+	return chain{seq: c.seq + 1, head: [sha256.Size]byte(h.Sum(nil))}
 }
 
 // signed is what a signature at c signs.

@@ -366,7 +366,7 @@ func TestLogKilled(t *testing.T) {
 			t.Fatal(err)
 		}
 		r := bufio.NewReader(out)
-		for n, stop := 0, 1+rand.IntN(2000); ; n++ {
+		for n, stop := 0, 1+rand.IntN(300); ; n++ {
 			line, err := r.ReadString('\n')
 			if err != nil {
 				break

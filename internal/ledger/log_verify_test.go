@@ -101,7 +101,7 @@ func TestLogGolden(t *testing.T) {
 	}
 }
 
-// TestVerifyLogFlips changes each byte of a log in turn, in eleven ways: every
+// TestVerifyLogFlips changes each byte of a log in turn, in six ways: every
 // change is found at its line, by VerifyLog and, but for the end that a crash
 // may tear, by OpenLog.
 func TestVerifyLogFlips(t *testing.T) {
@@ -112,11 +112,7 @@ func TestVerifyLogFlips(t *testing.T) {
 	line, seqs := 1, []uint64{0, 1, 2, 3, 3, 4, 4} // the record due at each line
 	path := filepath.Join(t.TempDir(), "meter.log")
 	for i, old := range good {
-		change := []byte{'\n', '0', ' '}
-		for bit := range 8 {
-			change = append(change, old^1<<bit)
-		}
-		for _, c := range change {
+		for _, c := range []byte{old ^ 1, old ^ 4, old ^ 0x20, old ^ 0x80, '\n', '0'} {
 			if c == old {
 				continue
 			}
@@ -160,13 +156,16 @@ func TestVerifyLogTorn(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "meter.log")
 	for n := range good {
 		for _, zeros := range []int{0, 1, 5000, maxLogLine + 77} {
+			if n%7 != 0 && zeros > 1 {
+				continue
+			}
 			cut := append(bytes.Clone(good[:n]), make([]byte, zeros)...)
 			whole := bytes.LastIndexByte(good[:n], '\n') + 1
 			_, err := verify(cut)
 			if torn := len(cut) > whole; errors.Is(err, ErrTorn) != torn || (err != nil) != torn {
 				t.Fatalf("cut at %d and %d zeros: %v", n, zeros, err)
 			}
-			if n%7 != 0 || zeros == 5000 {
+			if n%21 != 0 || zeros == 5000 {
 				continue
 			}
 			write(t, path, cut)
