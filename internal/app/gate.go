@@ -1,0 +1,297 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"proofhouse/internal/gate"
+	"proofhouse/internal/gate/anthropic"
+	"proofhouse/internal/gate/openai"
+	"proofhouse/internal/ledger"
+	"proofhouse/internal/proofhouse"
+)
+
+// GateRequest is one grant on one upstream, and where to serve it.
+type GateRequest struct {
+	Upstream string // URL of the model's server, without /v1
+	KeyFile  string // holds the upstream's key; "" for a server that wants none
+	Addr     string
+	Grant    gate.Grant // without id, key and upstream
+	For      time.Duration
+	// Ready is told once the gate answers.
+	Ready func(GateReady)
+}
+
+// GateReady is what a caller needs; Key is shown this once and kept nowhere.
+type GateReady struct {
+	URL      string    `json:"url"`
+	Grant    string    `json:"grant"`
+	Codename string    `json:"codename"`
+	Key      string    `json:"key"`
+	Until    time.Time `json:"until"`
+}
+
+// maxWindow is the longest that a grant of the review body may last
+// (ARCHITECTURE.md, "What can never happen").
+const maxWindow = 30 * 24 * time.Hour
+
+// protocols are all that the gate speaks.
+func protocols() []gate.Protocol {
+	return []gate.Protocol{openai.Chat{}, openai.Responses{}, anthropic.Messages{}}
+}
+
+// ServeGate serves a gate until ctx ends: with the new grant of the request,
+// and with those that it gave out for the same upstream before.
+func (a *App) ServeGate(ctx context.Context, req GateRequest) error {
+	base, err := url.Parse(strings.TrimSuffix(strings.TrimSuffix(req.Upstream, "/"), "/v1"))
+	if err != nil || base.Host == "" || base.User != nil {
+		return proofhouse.Errorf(proofhouse.Invalid, nil, "--upstream is the address of a model's server, such as http://127.0.0.1:8080")
+	}
+	if req.For <= 0 || req.For > maxWindow {
+		return proofhouse.Errorf(proofhouse.Invalid, nil, "--for is more than nothing and at most 30 days")
+	}
+	credential, err := readCredential(req.KeyFile)
+	if err != nil {
+		return err
+	}
+	log, past, err := a.openGateLog(ctx)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	g, err := gate.Open(gate.Config{
+		Protocols: protocols(), Log: log,
+		Upstreams: []gate.Upstream{{Name: base.String(), Base: base, Key: credential}},
+	}, past)
+	if err != nil {
+		return err
+	}
+	key := gate.NewKey()
+	grant, now := req.Grant, time.Now()
+	grant.ID, grant.Upstream, grant.From, grant.Until = "grant-"+proofhouse.Token(5), base.String(), now, now.Add(req.For)
+	grant.KeyHash, _ = gate.HashKey(key)
+	if grant.Codename == "" {
+		grant.Codename = "model-" + proofhouse.Token(3)
+	}
+	for _, p := range protocols() {
+		grant.Protocols = append(grant.Protocols, p.Name())
+	}
+	if err := g.Grant(ctx, grant, now); err != nil {
+		return err
+	}
+	public, err := new(net.ListenConfig).Listen(ctx, "tcp", req.Addr)
+	if err != nil {
+		return proofhouse.Errorf(proofhouse.Unavailable, err, "that address cannot be listened on: choose another with --addr, or port 0 for a free one")
+	}
+	defer public.Close()
+	admin, err := a.listenAdmin(ctx)
+	if err != nil {
+		return err
+	}
+	defer admin.Close()
+	work, ctx := errgroup.WithContext(ctx)
+	serve := func(l net.Listener, h http.Handler) {
+		s := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10}
+		work.Go(func() error {
+			if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+				return err
+			}
+			return nil
+		})
+		work.Go(func() error {
+			<-ctx.Done()
+			closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+			defer cancel()
+			if s.Shutdown(closing) != nil {
+				_ = s.Close() // what is still open is cut, and charged its hold
+			}
+			return nil
+		})
+	}
+	serve(public, g)
+	serve(admin, adminHandler(g))
+	if req.Ready != nil {
+		req.Ready(GateReady{"http://" + public.Addr().String(), grant.ID, grant.Codename, key, grant.Until})
+	}
+	return work.Wait()
+}
+
+// readCredential reads an upstream's key from a file that nobody else can read.
+func readCredential(file string) (string, error) {
+	if file == "" {
+		return "", nil
+	}
+	st, err := os.Stat(file)
+	if err != nil {
+		return "", proofhouse.Errorf(proofhouse.NotFound, err, "the file of --key-file cannot be read: it holds the upstream's key")
+	}
+	if st.Mode().Perm()&0o077 != 0 {
+		return "", proofhouse.Errorf(proofhouse.Refused, nil, "others can read the upstream's key: chmod 600 %s", file)
+	}
+	b, err := os.ReadFile(file)
+	key := strings.TrimSpace(string(b))
+	if err != nil || key == "" || strings.ContainsAny(key, "\r\n") {
+		return "", proofhouse.Errorf(proofhouse.Invalid, err, "the file of --key-file holds one line: the upstream's key")
+	}
+	return key, nil
+}
+
+// openGateLog opens the gate's record, signed by a key of its own, and reads what it holds.
+func (a *App) openGateLog(ctx context.Context) (*ledger.Log, []gate.Record, error) {
+	keys, dir := a.Config.dir("keys"), a.Config.dir("gate")
+	key, err := ledger.OpenKey(keys, "gate")
+	if proofhouse.KindOf(err) == proofhouse.NotFound {
+		key, err = ledger.CreateKey(keys, "gate")
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, nil, proofhouse.Errorf(proofhouse.Unavailable, err, "the gate's folder cannot be made")
+	}
+	var past []gate.Record
+	log, _, err := ledger.OpenLog(ctx, filepath.Join(dir, "log"), key, ledger.LogOptions{Each: func(seq uint64, raw json.RawMessage) error {
+		r, err := readRecord(seq, raw)
+		past = append(past, r)
+		return err
+	}})
+	if proofhouse.KindOf(err) == proofhouse.Conflict {
+		err = proofhouse.Errorf(proofhouse.Conflict, err, "a gate runs on this data folder already: stop it, or name another with --data")
+	}
+	return log, past, err
+}
+
+func readRecord(seq uint64, raw json.RawMessage) (r gate.Record, err error) {
+	if err := json.Unmarshal(raw, &r); err != nil {
+		return r, proofhouse.Errorf(proofhouse.Integrity, err, "entry %d of the gate's record is not one of a gate", seq)
+	}
+	return r, nil
+}
+
+// VerifyGate checks the gate's record from its first entry to its last.
+func (a *App) VerifyGate(ctx context.Context) (ledger.Summary, error) {
+	key, err := os.ReadFile(filepath.Join(a.Config.dir("keys"), "gate.pub"))
+	if err != nil {
+		return ledger.Summary{}, proofhouse.Errorf(proofhouse.NotFound, err, "there is no record of a gate here")
+	}
+	public, err := ledger.ParsePublicKey(key)
+	if err != nil {
+		return ledger.Summary{}, err
+	}
+	f, err := os.Open(filepath.Join(a.Config.dir("gate"), "log"))
+	if err != nil {
+		return ledger.Summary{}, proofhouse.Errorf(proofhouse.NotFound, err, "there is no record of a gate here")
+	}
+	defer f.Close()
+	return ledger.VerifyLog(ctx, f, public, func(seq uint64, raw json.RawMessage) error {
+		_, err := readRecord(seq, raw)
+		return err
+	})
+}
+
+// The gate is administered over a socket in its folder, which only the
+// folder's owner can reach.
+func (a *App) adminSocket() string { return filepath.Join(a.Config.dir("gate"), "admin.sock") }
+
+func (a *App) listenAdmin(ctx context.Context) (net.Listener, error) {
+	_ = os.Remove(a.adminSocket()) // of a gate that was killed: the log's lock says that none runs
+	l, err := new(net.ListenConfig).Listen(ctx, "unix", a.adminSocket())
+	if err == nil {
+		err = os.Chmod(a.adminSocket(), 0o600)
+	}
+	if err != nil {
+		return nil, proofhouse.Errorf(proofhouse.Unavailable, err, "the gate's socket cannot be made: the data folder's path may be too long")
+	}
+	return l, nil
+}
+
+// GateUse is one grant and what is used of it.
+type GateUse struct {
+	Grant   gate.Grant   `json:"grant"`
+	Account gate.Account `json:"account"`
+}
+
+// Revocation is what a revocation did.
+type Revocation struct {
+	Grants int           `json:"grants"`
+	Calls  int           `json:"calls"`
+	Took   time.Duration `json:"took_ns"`
+}
+
+func adminHandler(g *gate.Gate) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /grants", func(w http.ResponseWriter, _ *http.Request) {
+		uses, accounts := []GateUse{}, g.Accounts()
+		for _, grant := range g.Grants() {
+			uses = append(uses, GateUse{grant, accounts[grant.ID]})
+		}
+		_ = json.NewEncoder(w).Encode(uses)
+	})
+	mux.HandleFunc("POST /revoke", func(w http.ResponseWriter, r *http.Request) {
+		began, q := time.Now(), r.URL.Query()
+		grants, calls, err := g.Revoke(r.Context(), func(t gate.Grant) bool {
+			return q.Get("all") == "true" || t.ID == q.Get("grant") && t.ID != "" || t.Case == q.Get("case") && t.Case != ""
+		}, q.Get("reason"), began)
+		if err != nil {
+			http.Error(w, proofhouse.PublicOf(err), http.StatusInternalServerError)
+			return
+		}
+		_ = json.NewEncoder(w).Encode(Revocation{grants, calls, time.Since(began)})
+	})
+	return mux
+}
+
+// GateGrants asks the running gate for its grants.
+func (a *App) GateGrants(ctx context.Context) (uses []GateUse, err error) {
+	return uses, a.askGate(ctx, http.MethodGet, "/grants", &uses)
+}
+
+// RevokeGate revokes a grant, the grants of a case, or ("", "") all of them.
+func (a *App) RevokeGate(ctx context.Context, grant, caseID, reason string) (done Revocation, err error) {
+	q := url.Values{"grant": {grant}, "case": {caseID}, "reason": {reason}}
+	if grant == "" && caseID == "" {
+		q.Set("all", "true")
+	}
+	if err := a.askGate(ctx, http.MethodPost, "/revoke?"+q.Encode(), &done); err != nil {
+		return done, err
+	}
+	if done.Grants == 0 && grant+caseID != "" {
+		return done, proofhouse.Errorf(proofhouse.NotFound, nil, "the gate has no such grant: `gate list` shows them")
+	}
+	return done, nil
+}
+
+func (a *App) askGate(ctx context.Context, method, path string, into any) error {
+	client := http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", a.adminSocket())
+	}}}
+	req, err := http.NewRequestWithContext(ctx, method, "http://gate"+path, nil)
+	if err != nil {
+		return err
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return proofhouse.Errorf(proofhouse.Unavailable, err, "no gate runs on this data folder: start one with `gate serve`")
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return fmt.Errorf("reading the gate's answer: %w", err)
+	}
+	if resp.StatusCode != http.StatusOK {
+		return proofhouse.Errorf(proofhouse.Internal, errors.New(strings.TrimSpace(string(b))), "the gate could not do that")
+	}
+	return json.Unmarshal(b, into)
+}
