@@ -105,8 +105,10 @@ func (c *console) gateList() *cobra.Command {
 				rows := [][]any{{"GRANT", "SUBJECT", "CODENAME", "UNTIL", "OPEN", "REQUESTS", "INPUT", "OUTPUT", "DOLLARS"}}
 				for _, u := range uses {
 					a, l := u.Account.Spent, u.Grant.Limits
-					rows = append(rows, []any{u.Grant.ID, u.Grant.Subject, u.Grant.Codename, u.Grant.Until.UTC().Format(time.RFC3339), u.Account.Open,
-						of(a.Requests, l.Requests), of(a.Input, l.Input), of(a.Output, l.Output), fmt.Sprintf("%.6f", float64(a.NanoDollars)/1e9)})
+					rows = append(rows, []any{
+						u.Grant.ID, u.Grant.Subject, u.Grant.Codename, u.Grant.Until.UTC().Format(time.RFC3339), u.Account.Open,
+						of(a.Requests, l.Requests), of(a.Input, l.Input), of(a.Output, l.Output), fmt.Sprintf("%.6f", float64(a.NanoDollars)/1e9),
+					})
 				}
 				table(w, rows...)
 			})

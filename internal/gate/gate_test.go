@@ -103,7 +103,14 @@ func open(t *testing.T, answer func(gatetest.Request) gatetest.Answer, change fu
 	return h
 }
 
-func (h *house) post(t *testing.T, path, key, body string, header ...string) *http.Response {
+// reply is what a caller sees; the body is closed at the test's end.
+type reply struct {
+	StatusCode int
+	Header     http.Header
+	Body       io.Reader
+}
+
+func (h *house) post(t *testing.T, path, key, body string, header ...string) reply {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, h.srv.URL+path, strings.NewReader(body))
 	if err != nil {
@@ -113,15 +120,20 @@ func (h *house) post(t *testing.T, path, key, body string, header ...string) *ht
 	for i := 0; i+1 < len(header); i += 2 {
 		req.Header.Set(header[i], header[i+1])
 	}
+	return h.do(t, req)
+}
+
+func (h *house) do(t *testing.T, req *http.Request) reply {
+	t.Helper()
 	resp, err := h.srv.Client().Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { resp.Body.Close() })
-	return resp
+	return reply{resp.StatusCode, resp.Header, resp.Body}
 }
 
-func read(t *testing.T, r *http.Response) string {
+func read(t *testing.T, r reply) string {
 	t.Helper()
 	b, err := io.ReadAll(r.Body)
 	if err != nil {
@@ -301,8 +313,11 @@ func TestStreams(t *testing.T) {
 // TestErrorsAreMasked lets the upstream name itself in its errors.
 func TestErrorsAreMasked(t *testing.T) {
 	h := open(t, func(gatetest.Request) gatetest.Answer {
-		return gatetest.Answer{Status: 529, Header: map[string]string{"Content-Type": "application/json", "Retry-After": "7", "X-Request-Id": "titan-9-secret-17"},
-			Chunks: []string{`{"error":{"message":"TITAN-9-SECRET is overloaded at titan.example"}}`}}
+		return gatetest.Answer{
+			Status: 529,
+			Header: map[string]string{"Content-Type": "application/json", "Retry-After": "7", "X-Request-Id": "titan-9-secret-17"},
+			Chunks: []string{`{"error":{"message":"TITAN-9-SECRET is overloaded at titan.example"}}`},
+		}
 	}, nil)
 	resp := h.post(t, chat, h.key, hello)
 	body := read(t, resp)
@@ -430,11 +445,7 @@ func TestRevokedWhileSending(t *testing.T) {
 		_, _ = io.WriteString(send, hello[10:])
 		send.Close()
 	}()
-	resp, err := h.srv.Client().Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
+	resp := h.do(t, req)
 	if body := read(t, resp); resp.StatusCode != 401 || len(h.up.Requests()) != 0 {
 		t.Errorf("%d %s", resp.StatusCode, body)
 	}
@@ -462,11 +473,7 @@ func TestLeaving(t *testing.T) {
 	ctx, leave := context.WithCancel(t.Context())
 	req, _ := http.NewRequestWithContext(ctx, http.MethodPost, h.srv.URL+chat, strings.NewReader(streamed))
 	req.Header.Set("Authorization", "Bearer "+h.key)
-	resp, err := h.srv.Client().Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
+	h.do(t, req)
 	leave()
 	if a := h.settled(t); a.Spent.Output != 1000 {
 		t.Errorf("charged %+v", a.Spent)
@@ -547,11 +554,7 @@ func TestModels(t *testing.T) {
 	h := open(t, answerChat, nil)
 	req, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, h.srv.URL+"/v1/models", nil)
 	req.Header.Set("Authorization", "Bearer "+h.key)
-	resp, err := h.srv.Client().Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
+	resp := h.do(t, req)
 	body := read(t, resp)
 	if !strings.Contains(body, `"id":"violet"`) {
 		t.Error(body)

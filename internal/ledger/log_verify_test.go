@@ -305,12 +305,12 @@ func TestVerifyLogStops(t *testing.T) {
 		}
 		return nil
 	})
-	if err != ErrTorn || s.Records != 2 {
+	if !errors.Is(err, ErrTorn) || s.Records != 2 {
 		t.Errorf("each's own error: %+v, %v", s, err)
 	}
 	path := filepath.Join(t.TempDir(), "meter.log")
 	write(t, path, small())
-	if _, _, err := OpenLog(t.Context(), path, fixedKey(1), LogOptions{Each: func(uint64, json.RawMessage) error { return ErrTorn }}); err != ErrTorn {
+	if _, _, err := OpenLog(t.Context(), path, fixedKey(1), LogOptions{Each: func(uint64, json.RawMessage) error { return ErrTorn }}); !errors.Is(err, ErrTorn) {
 		t.Errorf("each's own error on opening: %v", err)
 	}
 	if _, _, err := OpenLog(t.Context(), path, fixedKey(1), LogOptions{SignEvery: -1}); proofhouse.KindOf(err) != proofhouse.Invalid {
