@@ -59,6 +59,8 @@ func TestByRef(t *testing.T) {
 		{`"messages":[{"content":[{"type":"document","source":{"type":"file","file_id":"f"}}]}]`, "file_id"},
 		{`"messages":[{"content":[{"type":"container_upload","file_id":"f"}]}]`, "file_id"},
 		{`"messages":[{"content":[{"type":"image","source":{"type":"base64","media_type":"image/png","data":"AA"}}]}]`, ""},
+		{`"messages":[{"content":[{"type":"document","source":{"type":"base64","media_type":"application/pdf","data":"AA"}}]}]`, "document"},
+		{`"messages":[{"content":[{"type":"document","source":{"type":"text","media_type":"text/plain","data":"AA"}}]}]`, ""},
 		{`"messages":[{"content":[{"type":"search_result","source":"https://h","content":[]}]}]`, ""},
 		{`"messages":[{"content":[{"type":"tool_use","name":"f","input":{"file_id":"f","source":{"url":"https://h"}}}]}]`, ""},
 		{`"tools":[{"name":"f","input_schema":{"properties":{"file_id":{"type":"string"}}}}]`, ""},

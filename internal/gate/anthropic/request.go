@@ -135,6 +135,10 @@ func readContent(c *gate.Call, root gate.Value) {
 		switch key {
 		case "file_id":
 			c.ByRef = key
+		case "media_type": // a compressed document has no bound in its bytes
+			if s, _ := v.Text(); !strings.HasPrefix(s, "image/") && !strings.HasPrefix(s, "text/") {
+				c.ByRef = "document"
+			}
 		case "url":
 			if len(path) > 1 && gate.FoldName(path[len(path)-2]) == "source" {
 				if s, ok := v.Text(); ok && s != "" && !strings.HasPrefix(strings.ToLower(s), "data:") {

@@ -16,9 +16,9 @@ const (
 	perMedia   = 8192
 )
 
-// media are the fields that hold a picture, a sound or a document inline.
+// media are the fields that hold a picture or a sound inline.
 // vLLM's "uuid" names one that it has cached.
-var media = []string{"image_url", "audio_url", "image_embeds", "audio_embeds", "input_audio", "file_data"}
+var media = []string{"image_url", "audio_url", "image_embeds", "audio_embeds", "input_audio"}
 
 // links are the fields that hold a URL, or an object with a field "url".
 var links = []string{"image_url", "audio_url", "file_url"}
@@ -66,8 +66,8 @@ func reference(path []string, key string, v gate.Value) string {
 	switch {
 	case key == "file_id", key == "file_ids", len(path) == 1 && slices.Contains(unbounded, key):
 		return key
-	case key == "video_url":
-		return key // inline as well: its frames have no bound worth holding
+	case key == "video_url", key == "file_data":
+		return key // inline as well: frames and compressed documents have no bound in their bytes
 	case slices.Contains(links, key) && fetched(v):
 		return key
 	case key == "url" && len(path) > 1 && slices.Contains(links, gate.FoldName(path[len(path)-2])) && fetched(v):
