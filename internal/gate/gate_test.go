@@ -357,11 +357,15 @@ func TestRace(t *testing.T) {
 		})
 	}
 	wg.Wait()
+	h.settled(t)
+	for h.post(t, chat, h.key, hello).StatusCode == 200 { // one alone gets what the race left, down to less than a hold
+		h.settled(t)
+	}
 	a := h.settled(t)
 	if billed > 5000 || a.Spent.Output != billed || a.Held != (gate.Amount{}) {
 		t.Errorf("billed %d of 5000, charged %+v, held %+v", billed, a.Spent, a.Held)
 	}
-	if billed < 4900 {
+	if billed <= 4900 {
 		t.Errorf("only %d of 5000 were given out: a hold leaked", billed)
 	}
 }
@@ -457,7 +461,7 @@ func TestUntil(t *testing.T) {
 		a := gatetest.ChatStream(realName, "one", 1, 1)
 		a.Chunks, a.Stall = a.Chunks[:1], true
 		return a
-	}, func(_ *gate.Config, g *gate.Grant) { g.Until = time.Now().Add(500 * time.Millisecond) })
+	}, func(_ *gate.Config, g *gate.Grant) { g.Until = time.Now().Add(2 * time.Second) })
 	if text := read(t, h.post(t, chat, h.key, streamed)); !strings.Contains(text, "access_revoked") {
 		t.Errorf("%q", text)
 	}
