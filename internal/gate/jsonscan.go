@@ -410,3 +410,31 @@ func skipString(raw []byte, i int) int {
 		}
 	}
 }
+
+// Reported finds the fields of answers that name the model, and keeps the last
+// name that the upstream reported. It is a part of a Meter.
+type Reported struct{ model string }
+
+// Model implements Meter.
+func (r *Reported) Model() string { return r.model }
+
+// Models adds the places of the names in object's field "model" to at. All
+// names are replaced, a snapshot's as well as the alias that was asked for.
+func (r *Reported) Models(at []Span, object Value) []Span {
+	for key, v := range Fields(object) {
+		if key == "model" {
+			at = r.Named(at, v)
+		}
+	}
+	return at
+}
+
+// Named adds the place of v to at, if v is a name.
+func (r *Reported) Named(at []Span, v Value) []Span {
+	name, ok := v.Text()
+	if !ok {
+		return at
+	}
+	r.model = name
+	return append(at, v.Span)
+}

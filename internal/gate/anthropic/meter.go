@@ -11,8 +11,8 @@ func (Messages) Meter(gate.Call) gate.Meter { return &meter{} }
 // the input and a placeholder for the output, message_delta has what is used
 // so far.
 type meter struct {
+	gate.Reported
 	usage gate.Usage
-	model string
 	ok    bool
 	input, output,
 	doubt bool // counts were seen; a count was that cannot be true
@@ -20,9 +20,6 @@ type meter struct {
 
 // Usage implements gate.Meter.
 func (m *meter) Usage() (gate.Usage, bool) { return m.usage, m.ok }
-
-// Model implements gate.Meter.
-func (m *meter) Model() string { return m.model }
 
 // Body implements gate.Meter.
 func (m *meter) Body(body []byte, names gate.Names) []byte {
@@ -32,7 +29,7 @@ func (m *meter) Body(body []byte, names gate.Names) []byte {
 	}
 	m.take(gate.Field(root, "usage"), true)
 	m.ok = m.known()
-	return gate.ReplaceStrings(body, names.Code, m.models(nil, root)...)
+	return gate.ReplaceStrings(body, names.Code, m.Models(nil, root)...)
 }
 
 // Event implements gate.Meter.
@@ -58,9 +55,9 @@ func (m *meter) Event(event []byte, names gate.Names) []byte {
 	for key, v := range gate.Fields(root) {
 		switch key {
 		case "model":
-			at = m.named(at, v)
+			at = m.Named(at, v)
 		case "message":
-			at = m.models(at, v)
+			at = m.Models(at, v)
 		}
 	}
 	for i := range at {
@@ -109,24 +106,4 @@ func (m *meter) take(usage gate.Value, final bool) {
 	if output && input {
 		m.doubt = false
 	}
-}
-
-// models adds the places of the names in object's field "model" to at. All
-// names are replaced, a snapshot's as well as the alias that was asked for.
-func (m *meter) models(at []gate.Span, object gate.Value) []gate.Span {
-	for key, v := range gate.Fields(object) {
-		if key == "model" {
-			at = m.named(at, v)
-		}
-	}
-	return at
-}
-
-func (m *meter) named(at []gate.Span, v gate.Value) []gate.Span {
-	name, ok := v.Text()
-	if !ok {
-		return at
-	}
-	m.model = name
-	return append(at, v.Span)
 }

@@ -180,7 +180,7 @@ func (m *chatMeter) Body(body []byte, names gate.Names) []byte {
 	if u, ok := usageOf(gate.Field(root, "usage"), "prompt", "completion"); ok {
 		m.usage, m.ok = u, true
 	}
-	return gate.ReplaceStrings(body, names.Code, m.models(nil, root)...)
+	return gate.ReplaceStrings(body, names.Code, m.Models(nil, root)...)
 }
 
 // Event implements gate.Meter. The usage:null that OpenAI adds to each other
@@ -192,7 +192,7 @@ func (m *chatMeter) Event(event []byte, names gate.Names) []byte {
 	if !ok {
 		return event
 	}
-	at := m.models(nil, root)
+	at := m.Models(nil, root)
 	for i := range at {
 		at[i] = e.InEvent(at[i])
 	}

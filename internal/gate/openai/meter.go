@@ -6,36 +6,13 @@ import (
 
 // meter is what the meters of both protocols share.
 type meter struct {
+	gate.Reported
 	usage gate.Usage
 	ok    bool
-	model string
 }
 
 // Usage implements gate.Meter.
 func (m *meter) Usage() (gate.Usage, bool) { return m.usage, m.ok }
-
-// Model implements gate.Meter.
-func (m *meter) Model() string { return m.model }
-
-// models adds the places of the names in object's field "model" to at. All
-// names are replaced, a snapshot's as well as the alias that was asked for.
-func (m *meter) models(at []gate.Span, object gate.Value) []gate.Span {
-	for key, v := range gate.Fields(object) {
-		if key == "model" {
-			at = m.named(at, v)
-		}
-	}
-	return at
-}
-
-func (m *meter) named(at []gate.Span, v gate.Value) []gate.Span {
-	name, ok := v.Text()
-	if !ok {
-		return at
-	}
-	m.model = name
-	return append(at, v.Span)
-}
 
 // usageOf reads the usage object of the OpenAI API reference: prompt_tokens
 // and completion_tokens in Chat Completions, input_tokens and output_tokens

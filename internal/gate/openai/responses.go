@@ -180,7 +180,7 @@ func (m *responsesMeter) Body(body []byte, names gate.Names) []byte {
 	if u, ok := usageOf(gate.Field(root, "usage"), "input", "output"); ok {
 		m.usage, m.ok = u, true
 	}
-	return gate.ReplaceStrings(body, names.Code, m.models(nil, root)...)
+	return gate.ReplaceStrings(body, names.Code, m.Models(nil, root)...)
 }
 
 // Event implements gate.Meter. The events that hold a response hold its model.
@@ -195,9 +195,9 @@ func (m *responsesMeter) Event(event []byte, names gate.Names) []byte {
 	for key, v := range gate.Fields(root) {
 		switch key {
 		case "model":
-			at = m.named(at, v)
+			at = m.Named(at, v)
 		case "response":
-			at = m.models(at, v)
+			at = m.Models(at, v)
 			usage = gate.Field(v, "usage")
 		}
 	}
