@@ -15,6 +15,7 @@ import (
 	"net/http/httptrace"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"proofhouse/internal/proofhouse"
@@ -113,7 +114,7 @@ type call struct {
 	names   Names
 	masks   []string
 	end     End
-	reached bool // the upstream may have seen the request
+	reached atomic.Bool // the upstream may have seen the request; the connection's own goroutine sets it
 	sum     hash.Hash
 }
 
@@ -210,6 +211,13 @@ func (c *call) send(ctx context.Context, r *http.Request, up Upstream, pieces []
 	for _, name := range hop {
 		delete(header, name)
 	}
+	// By its usual spelling the transport takes a request for one that it may send twice, on one hold.
+	for _, name := range []string{"Idempotency-Key", "X-Idempotency-Key"} {
+		if v, ok := header[name]; ok {
+			delete(header, name)
+			header[strings.ToLower(name)] = v
+		}
+	}
 	c.protocol.Credential(header, up.Key)
 	var length int64
 	for _, p := range pieces {
@@ -222,7 +230,7 @@ func (c *call) send(ctx context.Context, r *http.Request, up Upstream, pieces []
 		}
 		return io.NopCloser(io.MultiReader(readers...)), nil
 	}
-	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteHeaders: func() { c.reached = true }})
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteHeaders: func() { c.reached.Store(true) }})
 	req := (&http.Request{Method: http.MethodPost, URL: &target, Host: target.Host, Header: header, ContentLength: length, GetBody: open}).WithContext(ctx)
 	req.Body, _ = open()
 	return c.gate.cfg.Transport.RoundTrip(req)
@@ -231,7 +239,7 @@ func (c *call) send(ctx context.Context, r *http.Request, up Upstream, pieces []
 // failed is the refusal for a call that got no answer. Causes stay inside:
 // they name the upstream's address.
 func (c *call) failed(ctx context.Context) *Refusal {
-	if !c.reached {
+	if !c.reached.Load() {
 		c.end.Outcome = Unsent
 	}
 	no := refuse(NoUpstream, "the model's server did not answer: try again later")

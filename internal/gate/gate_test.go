@@ -518,6 +518,28 @@ func TestBrokenAnswers(t *testing.T) {
 	}
 }
 
+// TestSentOnce drops a request on a connection that was used before: it is not sent again by itself, however the caller marks it.
+func TestSentOnce(t *testing.T) {
+	h := open(t, func(r gatetest.Request) gatetest.Answer {
+		if strings.Contains(r.Body, "drop") {
+			return gatetest.Answer{Drop: true}
+		}
+		return answerChat(r)
+	}, nil)
+	for i, name := range []string{"Idempotency-Key", "X-Idempotency-Key"} {
+		read(t, h.post(t, chat, h.key, hello))
+		resp := h.post(t, chat, h.key, strings.Replace(hello, "hello", "drop", 1), name, "k")
+		read(t, resp)
+		all := h.up.Requests()
+		if resp.StatusCode != 502 || len(all) != 2*i+2 || all[2*i+1].Header.Get(name) != "k" {
+			t.Errorf("%s: status %d, %d requests at the upstream", name, resp.StatusCode, len(all))
+		}
+	}
+	if a := h.settled(t); a.Spent.Output != 2*(7+1000) {
+		t.Errorf("charged %+v", a.Spent)
+	}
+}
+
 // TestKilled opens a gate on the records that a killed one left: open holds count as spent.
 func TestKilled(t *testing.T) {
 	h := open(t, func(r gatetest.Request) gatetest.Answer {

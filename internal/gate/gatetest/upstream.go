@@ -39,8 +39,8 @@ type Answer struct {
 	Chunks []string
 	Pace   time.Duration
 	// Stall waits after the chunks until the caller leaves; Break closes the
-	// connection there, in the middle of the answer.
-	Stall, Break bool
+	// connection there, in the middle of the answer; Drop closes it before any answer.
+	Stall, Break, Drop bool
 }
 
 // Start starts a server on loopback.
@@ -77,6 +77,9 @@ func (u *Upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	u.requests = append(u.requests, req)
 	u.mu.Unlock()
 	a := u.answer(req)
+	if a.Drop {
+		panic(http.ErrAbortHandler)
+	}
 	for k, v := range a.Header {
 		w.Header().Set(k, v)
 	}
