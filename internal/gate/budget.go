@@ -4,6 +4,8 @@ import (
 	"math"
 	"math/bits"
 	"time"
+
+	"proofhouse/internal/chat"
 )
 
 // Rates are prices in nano-dollars (10^-9 dollars) a token; one dollar a
@@ -21,7 +23,7 @@ func (r Rates) negative() bool {
 }
 
 // Cost is what u costs, in nano-dollars.
-func (r Rates) Cost(u Usage) int64 {
+func (r Rates) Cost(u chat.Usage) int64 {
 	return add(add(mul(u.Input, r.Input), mul(u.CacheRead, r.CacheRead)), add(mul(u.CacheWrite, r.CacheWrite), mul(u.Output, r.Output)))
 }
 
@@ -74,7 +76,7 @@ func (g *Grant) hold(c Call) Amount {
 }
 
 // charge is what a call took, by the usage that the upstream reported.
-func (g *Grant) charge(u Usage) Amount {
+func (g *Grant) charge(u chat.Usage) Amount {
 	return Amount{Requests: 1, Input: u.In(), Output: u.Output, NanoDollars: g.Rates.Cost(u)}
 }
 

@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"testing"
 	"time"
+
+	"proofhouse/internal/chat"
 )
 
 // TestAccountNeverOverspends plays random calls against random limits: what is spent and held never
@@ -31,7 +33,7 @@ func TestAccountNeverOverspends(t *testing.T) {
 				calls = append(calls[:i], calls[i+1:]...)
 				charge := c.hold // nobody said how much was used
 				if r.IntN(4) > 0 {
-					u := Usage{Output: r.Int64N(c.hold.Output + 1)}
+					u := chat.Usage{Output: r.Int64N(c.hold.Output + 1)}
 					u.Input = r.Int64N(c.c.Inputs + 1)
 					u.CacheWrite = r.Int64N(c.c.Inputs - u.Input + 1)
 					u.CacheRead = c.c.Inputs - u.Input - u.CacheWrite

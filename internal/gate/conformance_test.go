@@ -3,7 +3,7 @@ package gate_test
 import (
 	"testing"
 
-	"proofhouse/internal/gate"
+	"proofhouse/internal/chat"
 	"proofhouse/internal/gate/anthropic"
 	"proofhouse/internal/gate/gatetest"
 	"proofhouse/internal/gate/openai"
@@ -11,7 +11,7 @@ import (
 
 func TestProtocols(t *testing.T) {
 	const model = gatetest.Real
-	usage := gate.Usage{Input: 12, Output: 7}
+	usage := chat.Usage{Input: 12, Output: 7}
 	t.Run("openai-chat", func(t *testing.T) {
 		const body = `{"model":"` + model + `","messages":[{"role":"user","content":"hello"}]`
 		gatetest.TestProtocol(t, openai.Chat{}, gatetest.Sample{
@@ -23,7 +23,7 @@ func TestProtocols(t *testing.T) {
 		const body = `{"model":"` + model + `","input":"hello"`
 		const answer = `{"id":"resp_1","object":"response","status":"completed","model":"` + model + `","output":[],"usage":{"input_tokens":12,"input_tokens_details":{"cached_tokens":4},"output_tokens":7,"output_tokens_details":{"reasoning_tokens":3},"total_tokens":19}}`
 		gatetest.TestProtocol(t, openai.Responses{}, gatetest.Sample{
-			Request: body + `}`, Streamed: body + `,"stream":true}`, Usage: gate.Usage{Input: 8, CacheRead: 4, Output: 7, Reasoning: 3},
+			Request: body + `}`, Streamed: body + `,"stream":true}`, Usage: chat.Usage{Input: 8, CacheRead: 4, Output: 7, Reasoning: 3},
 			Answer: gatetest.Answer{Chunks: []string{answer}},
 			Stream: gatetest.Answer{Chunks: []string{
 				"event: response.created\ndata: {\"type\":\"response.created\",\"sequence_number\":0,\"response\":{\"id\":\"resp_1\",\"status\":\"in_progress\",\"model\":\"" + model + "\",\"usage\":null}}\n\n",

@@ -156,10 +156,10 @@ func (h *house) settled(t *testing.T) gate.Account {
 }
 
 const (
-	chat     = "/v1/chat/completions"
-	messages = "/v1/messages"
-	hello    = `{"model":"violet","messages":[{"role":"user","content":"hello"}]}`
-	streamed = `{"model":"violet","stream":true,"messages":[{"role":"user","content":"hello"}]}`
+	completions = "/v1/chat/completions"
+	messages    = "/v1/messages"
+	hello       = `{"model":"violet","messages":[{"role":"user","content":"hello"}]}`
+	streamed    = `{"model":"violet","stream":true,"messages":[{"role":"user","content":"hello"}]}`
 )
 
 func answerChat(r gatetest.Request) gatetest.Answer {
@@ -184,30 +184,30 @@ func TestRefusals(t *testing.T) {
 		status int
 		code   string
 	}{
-		{"no key", nil, " ", chat, hello, 401, "invalid_api_key"},
-		{"a stranger's key", nil, stranger, chat, hello, 401, "invalid_api_key"},
-		{"a mistyped key", nil, stranger[:len(stranger)-1], chat, hello, 401, "invalid_api_key"},
-		{"a key before its time", func(_ *gate.Config, g *gate.Grant) { g.From = time.Now().Add(time.Minute) }, "", chat, hello, 403, "grant_not_in_force"},
-		{"a key after its time", func(_ *gate.Config, g *gate.Grant) { g.Until = time.Now().Add(-time.Minute) }, "", chat, hello, 403, "grant_not_in_force"},
-		{"the real name", nil, "", chat, strings.Replace(hello, codename, realName, 1), 404, "model_not_found"},
-		{"another model", nil, "", chat, strings.Replace(hello, codename, "gpt-9", 1), 404, "model_not_found"},
-		{"a protocol not granted", func(_ *gate.Config, g *gate.Grant) { g.Protocols = []string{"anthropic-messages"} }, "", chat, hello, 403, "permission_denied"},
+		{"no key", nil, " ", completions, hello, 401, "invalid_api_key"},
+		{"a stranger's key", nil, stranger, completions, hello, 401, "invalid_api_key"},
+		{"a mistyped key", nil, stranger[:len(stranger)-1], completions, hello, 401, "invalid_api_key"},
+		{"a key before its time", func(_ *gate.Config, g *gate.Grant) { g.From = time.Now().Add(time.Minute) }, "", completions, hello, 403, "grant_not_in_force"},
+		{"a key after its time", func(_ *gate.Config, g *gate.Grant) { g.Until = time.Now().Add(-time.Minute) }, "", completions, hello, 403, "grant_not_in_force"},
+		{"the real name", nil, "", completions, strings.Replace(hello, codename, realName, 1), 404, "model_not_found"},
+		{"another model", nil, "", completions, strings.Replace(hello, codename, "gpt-9", 1), 404, "model_not_found"},
+		{"a protocol not granted", func(_ *gate.Config, g *gate.Grant) { g.Protocols = []string{"anthropic-messages"} }, "", completions, hello, 403, "permission_denied"},
 		{"batches", nil, "", "/v1/batches", `{}`, 404, "not_found"},
 		{"files", nil, "", "/v1/files", `{}`, 404, "not_found"},
 		{"realtime", nil, "", "/v1/realtime", `{}`, 404, "not_found"},
 		{"a path that only looks alike", nil, "", "/v1/chat/completions/", hello, 404, "not_found"},
-		{"not JSON", nil, "", chat, `{"model":`, 400, "invalid_request"},
-		{"no object", nil, "", chat, `[]`, 400, "invalid_request"},
-		{"two models", nil, "", chat, `{"model":"violet","model":"gpt-9","messages":[]}`, 400, "invalid_request"},
-		{"a model in disguise", nil, "", chat, `{"model":"violet","mod\u0065l":"gpt-9","messages":[]}`, 400, "invalid_request"},
-		{"a model in other case", nil, "", chat, `{"model":"violet","Model":"gpt-9","messages":[]}`, 400, "invalid_request"},
-		{"too much output", nil, "", chat, `{"model":"violet","max_tokens":1001,"messages":[]}`, 403, "permission_denied"},
-		{"too many answers", nil, "", chat, `{"model":"violet","n":129,"messages":[]}`, 400, "invalid_request"},
-		{"input by reference", nil, "", chat, `{"model":"violet","messages":[{"role":"user","content":[{"type":"file","file":{"file_id":"file-1"}}]}]}`, 403, "permission_denied"},
-		{"a body over the bound", func(c *gate.Config, _ *gate.Grant) { c.BodyMax = 50 }, "", chat, hello, 413, "request_too_large"},
-		{"a budget that it does not fit", func(_ *gate.Config, g *gate.Grant) { g.Limits.Output = 999 }, "", chat, hello, 429, "insufficient_quota"},
-		{"an unknown price", func(_ *gate.Config, g *gate.Grant) { g.Limits.NanoDollars = 1e9 }, "", chat, hello, 403, "price_unknown"},
-		{"a log that cannot be written", nil, "", chat, hello, 502, "upstream_unavailable"},
+		{"not JSON", nil, "", completions, `{"model":`, 400, "invalid_request"},
+		{"no object", nil, "", completions, `[]`, 400, "invalid_request"},
+		{"two models", nil, "", completions, `{"model":"violet","model":"gpt-9","messages":[]}`, 400, "invalid_request"},
+		{"a model in disguise", nil, "", completions, `{"model":"violet","mod\u0065l":"gpt-9","messages":[]}`, 400, "invalid_request"},
+		{"a model in other case", nil, "", completions, `{"model":"violet","Model":"gpt-9","messages":[]}`, 400, "invalid_request"},
+		{"too much output", nil, "", completions, `{"model":"violet","max_tokens":1001,"messages":[]}`, 403, "permission_denied"},
+		{"too many answers", nil, "", completions, `{"model":"violet","n":129,"messages":[]}`, 400, "invalid_request"},
+		{"input by reference", nil, "", completions, `{"model":"violet","messages":[{"role":"user","content":[{"type":"file","file":{"file_id":"file-1"}}]}]}`, 403, "permission_denied"},
+		{"a body over the bound", func(c *gate.Config, _ *gate.Grant) { c.BodyMax = 50 }, "", completions, hello, 413, "request_too_large"},
+		{"a budget that it does not fit", func(_ *gate.Config, g *gate.Grant) { g.Limits.Output = 999 }, "", completions, hello, 429, "insufficient_quota"},
+		{"an unknown price", func(_ *gate.Config, g *gate.Grant) { g.Limits.NanoDollars = 1e9 }, "", completions, hello, 403, "price_unknown"},
+		{"a log that cannot be written", nil, "", completions, hello, 502, "upstream_unavailable"},
 	} {
 		t.Run(strings.ReplaceAll(c.name, " ", "-"), func(t *testing.T) {
 			h := open(t, answerChat, c.change)
@@ -259,7 +259,7 @@ func TestExact(t *testing.T) {
 			"Openai-Organization": "titan-labs", "Server": "titan", "X-Ms-Deployment-Name": "t9", "Anthropic-Ratelimit-Unified-Status": "allowed", "Cf-Ray": "1",
 		}, Chunks: []string{oddAnswer}}
 	}, nil)
-	resp := h.post(t, chat+"?beta=true", h.key, odd, "Anthropic-Beta", "a,b", "Idempotency-Key", "k", "X-Stainless-Lang", "go", "Cookie", "c=1", "X-Forwarded-For", "10.0.0.1")
+	resp := h.post(t, completions+"?beta=true", h.key, odd, "Anthropic-Beta", "a,b", "Idempotency-Key", "k", "X-Stainless-Lang", "go", "Cookie", "c=1", "X-Forwarded-For", "10.0.0.1")
 	if got, want := read(t, resp), strings.Replace(oddAnswer, "Titan-9-secret-2026", codename, 1); got != want {
 		t.Errorf("answer\n%q, want\n%q", got, want)
 	}
@@ -292,8 +292,8 @@ func TestStreams(t *testing.T) {
 	chatAnswer := gatetest.ChatStream(realName, "one two three", 12, 7)
 	asked := strings.Replace(streamed, `"stream":true`, `"stream":true,"stream_options":{"include_usage":true}`, 1)
 	for _, c := range []struct{ name, path, body, want string }{
-		{"usage not asked for", chat, streamed, shown(chatAnswer, "prompt_tokens")},
-		{"usage asked for", chat, asked, shown(chatAnswer, "")},
+		{"usage not asked for", completions, streamed, shown(chatAnswer, "prompt_tokens")},
+		{"usage asked for", completions, asked, shown(chatAnswer, "")},
 		{"a message", messages, `{"model":"violet","max_tokens":50,"stream":true,"messages":[{"role":"user","content":"hello"}]}`, shown(gatetest.MessageStream(realName, "one two three", 12, 7), "")},
 	} {
 		resp := h.post(t, c.path, h.key, c.body)
@@ -319,7 +319,7 @@ func TestErrorsAreMasked(t *testing.T) {
 			Chunks: []string{`{"error":{"message":"TITAN-9-SECRET is overloaded at titan.example"}}`},
 		}
 	}, nil)
-	resp := h.post(t, chat, h.key, hello)
+	resp := h.post(t, completions, h.key, hello)
 	body := read(t, resp)
 	if resp.StatusCode != 529 || body != `{"error":{"message":"violet is overloaded at violet"}}` || resp.Header.Get("Retry-After") != "7" {
 		t.Errorf("%d %s %v", resp.StatusCode, body, resp.Header)
@@ -348,7 +348,7 @@ func TestRace(t *testing.T) {
 	for range 128 {
 		wg.Go(func() {
 			for range 4 {
-				resp := h.post(t, chat, h.key, hello)
+				resp := h.post(t, completions, h.key, hello)
 				_, _ = io.Copy(io.Discard, resp.Body)
 				if resp.StatusCode != 200 && resp.StatusCode != 429 {
 					t.Errorf("status %d", resp.StatusCode)
@@ -358,7 +358,7 @@ func TestRace(t *testing.T) {
 	}
 	wg.Wait()
 	h.settled(t)
-	for h.post(t, chat, h.key, hello).StatusCode == 200 { // one alone gets what the race left, down to less than a hold
+	for h.post(t, completions, h.key, hello).StatusCode == 200 { // one alone gets what the race left, down to less than a hold
 		h.settled(t)
 	}
 	a := h.settled(t)
@@ -385,7 +385,7 @@ func TestRevoke(t *testing.T) {
 	var wg sync.WaitGroup
 	for range n {
 		wg.Go(func() {
-			resp := h.post(t, chat, h.key, streamed)
+			resp := h.post(t, completions, h.key, streamed)
 			var b [1]byte
 			_, _ = io.ReadFull(resp.Body, b[:])
 			first <- struct{}{}
@@ -397,7 +397,7 @@ func TestRevoke(t *testing.T) {
 		})
 	}
 	wg.Go(func() {
-		resp := h.post(t, chat, h.key, hello)
+		resp := h.post(t, completions, h.key, hello)
 		if body := read(t, resp); resp.StatusCode != 403 && resp.StatusCode != 401 || !strings.Contains(body, "revoked") {
 			t.Errorf("%d %s", resp.StatusCode, body)
 		}
@@ -410,7 +410,7 @@ func TestRevoke(t *testing.T) {
 		t.Errorf("%d grants, %d calls, %v", grants, calls, err)
 	}
 	wg.Wait()
-	if resp := h.post(t, chat, h.key, hello); resp.StatusCode != 401 {
+	if resp := h.post(t, completions, h.key, hello); resp.StatusCode != 401 {
 		t.Errorf("a revoked key is answered with %d", resp.StatusCode)
 	}
 	a := h.settled(t)
@@ -424,7 +424,7 @@ func TestRevoke(t *testing.T) {
 	srv := httptest.NewServer(again)
 	defer srv.Close()
 	h.srv = srv
-	if resp := h.post(t, chat, h.key, hello); resp.StatusCode != 401 {
+	if resp := h.post(t, completions, h.key, hello); resp.StatusCode != 401 {
 		t.Errorf("after opening again, a revoked key is answered with %d", resp.StatusCode)
 	}
 	for range 400 { // the upstream was told at once
@@ -440,7 +440,7 @@ func TestRevoke(t *testing.T) {
 func TestRevokedWhileSending(t *testing.T) {
 	h := open(t, answerChat, nil)
 	body, send := io.Pipe()
-	req, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, h.srv.URL+chat, body)
+	req, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, h.srv.URL+completions, body)
 	req.Header.Set("Authorization", "Bearer "+h.key)
 	go func() {
 		_, _ = io.WriteString(send, hello[:10])
@@ -462,7 +462,7 @@ func TestUntil(t *testing.T) {
 		a.Chunks, a.Stall = a.Chunks[:1], true
 		return a
 	}, func(_ *gate.Config, g *gate.Grant) { g.Until = time.Now().Add(2 * time.Second) })
-	if text := read(t, h.post(t, chat, h.key, streamed)); !strings.Contains(text, "access_revoked") {
+	if text := read(t, h.post(t, completions, h.key, streamed)); !strings.Contains(text, "access_revoked") {
 		t.Errorf("%q", text)
 	}
 }
@@ -475,7 +475,7 @@ func TestLeaving(t *testing.T) {
 		return a
 	}, nil)
 	ctx, leave := context.WithCancel(t.Context())
-	req, _ := http.NewRequestWithContext(ctx, http.MethodPost, h.srv.URL+chat, strings.NewReader(streamed))
+	req, _ := http.NewRequestWithContext(ctx, http.MethodPost, h.srv.URL+completions, strings.NewReader(streamed))
 	req.Header.Set("Authorization", "Bearer "+h.key)
 	h.do(t, req)
 	leave()
@@ -499,10 +499,10 @@ func TestBrokenAnswers(t *testing.T) {
 		}
 		return gatetest.Answer{Header: gatetest.JSON, Chunks: []string{`{"model":"`}, Break: true}
 	}, nil)
-	if text := read(t, h.post(t, chat, h.key, streamed)); !strings.HasPrefix(text, "data: {\"choices\":[]}\n\ndata: {") || !strings.Contains(text, "upstream_unavailable") {
+	if text := read(t, h.post(t, completions, h.key, streamed)); !strings.HasPrefix(text, "data: {\"choices\":[]}\n\ndata: {") || !strings.Contains(text, "upstream_unavailable") {
 		t.Errorf("%q", text)
 	}
-	resp := h.post(t, chat, h.key, hello)
+	resp := h.post(t, completions, h.key, hello)
 	if body := read(t, resp); resp.StatusCode != 502 || !strings.Contains(body, "upstream_unavailable") {
 		t.Errorf("%d %q", resp.StatusCode, body)
 	}
@@ -510,7 +510,7 @@ func TestBrokenAnswers(t *testing.T) {
 		t.Errorf("charged %+v", a.Spent)
 	}
 	h.up.Close()
-	if resp := h.post(t, chat, h.key, hello); resp.StatusCode != 502 {
+	if resp := h.post(t, completions, h.key, hello); resp.StatusCode != 502 {
 		t.Errorf("no upstream: %d", resp.StatusCode)
 	}
 	if a := h.settled(t); a.Spent.Requests != 2 {
@@ -527,8 +527,8 @@ func TestSentOnce(t *testing.T) {
 		return answerChat(r)
 	}, nil)
 	for i, name := range []string{"Idempotency-Key", "X-Idempotency-Key"} {
-		read(t, h.post(t, chat, h.key, hello))
-		resp := h.post(t, chat, h.key, strings.Replace(hello, "hello", "drop", 1), name, "k")
+		read(t, h.post(t, completions, h.key, hello))
+		resp := h.post(t, completions, h.key, strings.Replace(hello, "hello", "drop", 1), name, "k")
 		read(t, resp)
 		all := h.up.Requests()
 		if resp.StatusCode != 502 || len(all) != 2*i+2 || all[2*i+1].Header.Get(name) != "k" {
@@ -547,9 +547,9 @@ func TestKilled(t *testing.T) {
 		a.Stall = strings.Contains(r.Body, "stall")
 		return a
 	}, nil)
-	read(t, h.post(t, chat, h.key, hello))
+	read(t, h.post(t, completions, h.key, hello))
 	h.settled(t)
-	h.post(t, chat, h.key, strings.Replace(streamed, "hello", "stall", 1))
+	h.post(t, completions, h.key, strings.Replace(streamed, "hello", "stall", 1))
 	again, err := gate.Open(h.cfg, h.log.records(t))
 	if err != nil {
 		t.Fatal(err)
@@ -562,7 +562,7 @@ func TestKilled(t *testing.T) {
 // TestRecordHoldsNoContent searches the log for the prompt, the answer, the keys.
 func TestRecordHoldsNoContent(t *testing.T) {
 	h := open(t, func(gatetest.Request) gatetest.Answer { return gatetest.Chat(realName, "answer-canary", 3, 2) }, nil)
-	read(t, h.post(t, chat, h.key, strings.Replace(hello, "hello", "prompt-canary", 1), "X-Note", "header-canary"))
+	read(t, h.post(t, completions, h.key, strings.Replace(hello, "hello", "prompt-canary", 1), "X-Note", "header-canary"))
 	h.settled(t)
 	log := string(bytes.Join(h.log.lines, nil))
 	for _, canary := range []string{"prompt-canary", "answer-canary", "header-canary", upstreamKey, h.key} {
@@ -593,7 +593,7 @@ func TestNeverReading(t *testing.T) {
 	h := open(t, func(gatetest.Request) gatetest.Answer {
 		return gatetest.Answer{Header: gatetest.EventStream, Chunks: slices.Repeat([]string{"data: " + strings.Repeat("x", 1<<20) + "\n\n"}, 64), Stall: true}
 	}, nil)
-	h.post(t, chat, h.key, streamed)
+	h.post(t, completions, h.key, streamed)
 	for h.Accounts()["g1"].Open == 0 {
 		time.Sleep(time.Millisecond)
 	}

@@ -3,6 +3,8 @@ package gate
 import (
 	"net/http"
 	"slices"
+
+	"proofhouse/internal/chat"
 )
 
 // Protocol is one vendor's way to ask a model over HTTP. Its methods keep no
@@ -42,7 +44,7 @@ type Meter interface {
 	Event(event []byte, names Names) []byte
 	// Usage is what the answer has said so far. ok is false until it has said
 	// how much was used in all; then the caller is charged that and no more.
-	Usage() (u Usage, ok bool)
+	Usage() (u chat.Usage, ok bool)
 	// Model is the model's name as the upstream reported it, or "".
 	Model() string
 }
@@ -88,21 +90,4 @@ func splice(body []byte, at ...Splice) [][]byte {
 		from = s.At + s.Len
 	}
 	return append(pieces, body[from:])
-}
-
-// Usage is how many tokens one answer took, each token in one class.
-type Usage struct {
-	Input      int64 `json:"input"` // neither read from nor written to a cache
-	CacheRead  int64 `json:"cache_read"`
-	CacheWrite int64 `json:"cache_write"`
-	Output     int64 `json:"output"`    // reasoning included
-	Reasoning  int64 `json:"reasoning"` // the part of Output that is reasoning, where the upstream says so
-}
-
-// In is all input tokens, however they are priced.
-func (u Usage) In() int64 { return u.Input + u.CacheRead + u.CacheWrite }
-
-// Plus is the sum, class by class.
-func (u Usage) Plus(v Usage) Usage {
-	return Usage{u.Input + v.Input, u.CacheRead + v.CacheRead, u.CacheWrite + v.CacheWrite, u.Output + v.Output, u.Reasoning + v.Reasoning}
 }

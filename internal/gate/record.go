@@ -1,6 +1,10 @@
 package gate
 
-import "time"
+import (
+	"time"
+
+	"proofhouse/internal/chat"
+)
 
 // Record is one entry of the gate's log: metadata only, never a body.
 type Record struct {
@@ -30,17 +34,17 @@ const (
 
 // End is how a call ended.
 type End struct {
-	Outcome Outcome `json:"outcome"`
-	Status  int     `json:"status"`             // that the caller saw
-	Charge  Amount  `json:"charge"`             // what the grant was charged
-	Usage   Usage   `json:"usage"`              // as the upstream reported it
-	Model   string  `json:"model,omitempty"`    // as the upstream reported it
-	Request string  `json:"request,omitempty"`  // digest of the body as the caller sent it
-	Answer  string  `json:"answer,omitempty"`   // digest of the body as the caller saw it
-	Sent    int64   `json:"sent"`               // bytes of the request
-	Seen    int64   `json:"seen"`               // bytes of the answer
-	First   int64   `json:"first_us,omitempty"` // from admission to the answer's first byte, µs
-	Whole   int64   `json:"whole_us"`           // from admission to the end, µs
+	Outcome Outcome    `json:"outcome"`
+	Status  int        `json:"status"`             // that the caller saw
+	Charge  Amount     `json:"charge"`             // what the grant was charged
+	Usage   chat.Usage `json:"usage"`              // as the upstream reported it
+	Model   string     `json:"model,omitempty"`    // as the upstream reported it
+	Request string     `json:"request,omitempty"`  // digest of the body as the caller sent it
+	Answer  string     `json:"answer,omitempty"`   // digest of the body as the caller saw it
+	Sent    int64      `json:"sent"`               // bytes of the request
+	Seen    int64      `json:"seen"`               // bytes of the answer
+	First   int64      `json:"first_us,omitempty"` // from admission to the answer's first byte, µs
+	Whole   int64      `json:"whole_us"`           // from admission to the end, µs
 }
 
 // Outcome is why a call was charged what it was.

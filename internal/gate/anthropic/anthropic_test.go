@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"proofhouse/internal/chat"
 	"proofhouse/internal/gate"
 	"proofhouse/internal/proofhouse"
 )
@@ -118,7 +119,7 @@ func TestRead(t *testing.T) {
 func TestBody(t *testing.T) {
 	for _, c := range []struct {
 		in, out string
-		usage   gate.Usage
+		usage   chat.Usage
 		ok      bool
 		model   string
 	}{
@@ -126,11 +127,11 @@ func TestBody(t *testing.T) {
 		{in: `{"type":"error","error":{"type":"overloaded_error","message":"x"}}`},
 		{in: `{"usage":{"input_tokens":-1,"output_tokens":2}}`},
 		{in: `{"usage":{"input_tokens":1,"output_tokens":1099511627777}}`},
-		{in: `{"usage":{"output_tokens":1}}`, usage: gate.Usage{Output: 1}},
+		{in: `{"usage":{"output_tokens":1}}`, usage: chat.Usage{Output: 1}},
 		{
 			in:    `{"model":"real-9-20260101",` + odd + `,"usage":{"input_tokens":1,"cache_creation_input_tokens":2,"cache_read_input_tokens":3,"output_tokens":4}}`,
 			out:   `{"model":"heron",` + odd + `,"usage":{"input_tokens":1,"cache_creation_input_tokens":2,"cache_read_input_tokens":3,"output_tokens":4}}`,
-			usage: gate.Usage{Input: 1, CacheWrite: 2, CacheRead: 3, Output: 4}, ok: true, model: "real-9-20260101",
+			usage: chat.Usage{Input: 1, CacheWrite: 2, CacheRead: 3, Output: 4}, ok: true, model: "real-9-20260101",
 		},
 	} {
 		if c.out == "" {
@@ -156,11 +157,11 @@ func delta(rest string) string {
 func TestStream(t *testing.T) {
 	type step struct {
 		in    string
-		usage gate.Usage
+		usage chat.Usage
 		ok    bool
 	}
-	begun := gate.Usage{Input: 10, CacheWrite: 2, CacheRead: 3, Output: 1}
-	with := func(out int64) gate.Usage { u := begun; u.Output = out; return u }
+	begun := chat.Usage{Input: 10, CacheWrite: 2, CacheRead: 3, Output: 1}
+	with := func(out int64) chat.Usage { u := begun; u.Output = out; return u }
 	const stop = "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n"
 	for name, steps := range map[string][]step{
 		"cut": {{start, begun, false}, {"event: ping\ndata: {\"type\": \"ping\"}\n\n", begun, false}, {"event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"x\"}}\n\n", begun, false}},
@@ -173,9 +174,9 @@ func TestStream(t *testing.T) {
 		"stop alone says nothing": {{start, begun, false}, {stop, begun, false}},
 		"stop after a delta":      {{start, begun, false}, {delta(`},"usage":{"output_tokens":7}`), with(7), false}, {stop, with(7), true}},
 		"input in the delta": {
-			{delta(`"stop_reason":"end_turn"},"usage":{"input_tokens":8,"output_tokens":9}`), gate.Usage{Input: 8, Output: 9}, true},
+			{delta(`"stop_reason":"end_turn"},"usage":{"input_tokens":8,"output_tokens":9}`), chat.Usage{Input: 8, Output: 9}, true},
 		},
-		"no input": {{delta(`"stop_reason":"end_turn"},"usage":{"output_tokens":9}`), gate.Usage{Output: 9}, false}},
+		"no input": {{delta(`"stop_reason":"end_turn"},"usage":{"output_tokens":9}`), chat.Usage{Output: 9}, false}},
 		"absurd": {
 			{start, begun, false},
 			{delta(`"stop_reason":null},"usage":{"output_tokens":7}`), with(7), false},

@@ -1,6 +1,7 @@
 package anthropic
 
 import (
+	"proofhouse/internal/chat"
 	"proofhouse/internal/gate"
 )
 
@@ -12,14 +13,14 @@ func (Messages) Meter(gate.Call) gate.Meter { return &meter{} }
 // so far.
 type meter struct {
 	gate.Reported
-	usage gate.Usage
+	usage chat.Usage
 	ok    bool
 	input, output,
 	doubt bool // counts were seen; a count was that cannot be true
 }
 
 // Usage implements gate.Meter.
-func (m *meter) Usage() (gate.Usage, bool) { return m.usage, m.ok }
+func (m *meter) Usage() (chat.Usage, bool) { return m.usage, m.ok }
 
 // Body implements gate.Meter.
 func (m *meter) Body(body []byte, names gate.Names) []byte {

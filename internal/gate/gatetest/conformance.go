@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"proofhouse/internal/chat"
 	"proofhouse/internal/gate"
 	"proofhouse/internal/proofhouse"
 )
@@ -16,7 +17,7 @@ type Sample struct {
 	Request, Streamed string // bodies; Streamed asks for a stream
 	Answer            Answer // to Request
 	Stream            Answer // to Streamed
-	Usage             gate.Usage
+	Usage             chat.Usage
 }
 
 // Real is the model's name in every Sample.
@@ -129,7 +130,7 @@ func meter(t *testing.T, p gate.Protocol, body string) gate.Meter {
 	return p.Meter(c)
 }
 
-func checkUsage(t *testing.T, m gate.Meter, want gate.Usage) {
+func checkUsage(t *testing.T, m gate.Meter, want chat.Usage) {
 	t.Helper()
 	if u, ok := m.Usage(); !ok || u != want || m.Model() != Real {
 		t.Errorf("usage %+v, whole %v, of %q; want %+v", u, ok, m.Model(), want)

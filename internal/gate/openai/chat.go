@@ -1,6 +1,7 @@
 package openai
 
 import (
+	"proofhouse/internal/chat"
 	"proofhouse/internal/gate"
 )
 
@@ -209,7 +210,7 @@ func (m *chatMeter) Event(event []byte, names gate.Names) []byte {
 
 // take remembers a chunk's usage. It is all that was used if no choice
 // follows it, or if it is that of the only choice's end.
-func (m *chatMeter) take(u gate.Usage, choices gate.Value, last bool) {
+func (m *chatMeter) take(u chat.Usage, choices gate.Value, last bool) {
 	if last {
 		m.usage, m.ok = u, true
 		return

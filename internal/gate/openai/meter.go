@@ -1,31 +1,32 @@
 package openai
 
 import (
+	"proofhouse/internal/chat"
 	"proofhouse/internal/gate"
 )
 
 // meter is what the meters of both protocols share.
 type meter struct {
 	gate.Reported
-	usage gate.Usage
+	usage chat.Usage
 	ok    bool
 }
 
 // Usage implements gate.Meter.
-func (m *meter) Usage() (gate.Usage, bool) { return m.usage, m.ok }
+func (m *meter) Usage() (chat.Usage, bool) { return m.usage, m.ok }
 
 // usageOf reads the usage object of the OpenAI API reference: prompt_tokens
 // and completion_tokens in Chat Completions, input_tokens and output_tokens
 // in Responses. What cannot be true is no usage.
-func usageOf(v gate.Value, in, out string) (u gate.Usage, ok bool) {
+func usageOf(v gate.Value, in, out string) (u chat.Usage, ok bool) {
 	input, ok1 := gate.Field(v, in+"_tokens").Count()
 	output, ok2 := gate.Field(v, out+"_tokens").Count()
 	cached, ok3 := part(gate.Field(v, in+"_tokens_details"), "cached_tokens")
 	reasoning, ok4 := part(gate.Field(v, out+"_tokens_details"), "reasoning_tokens")
 	if !ok1 || !ok2 || !ok3 || !ok4 || cached > input || reasoning > output {
-		return gate.Usage{}, false
+		return chat.Usage{}, false
 	}
-	return gate.Usage{Input: input - cached, CacheRead: cached, Output: output, Reasoning: reasoning}, true
+	return chat.Usage{Input: input - cached, CacheRead: cached, Output: output, Reasoning: reasoning}, true
 }
 
 func part(details gate.Value, name string) (int64, bool) {

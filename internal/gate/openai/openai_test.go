@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"proofhouse/internal/chat"
 	"proofhouse/internal/gate"
 	"proofhouse/internal/proofhouse"
 )
@@ -246,7 +247,7 @@ func TestBody(t *testing.T) {
 	for _, c := range []struct {
 		p             gate.Protocol
 		in, out       string
-		usage         gate.Usage
+		usage         chat.Usage
 		ok            bool
 		reportedModel string
 	}{
@@ -265,18 +266,18 @@ func TestBody(t *testing.T) {
 			in: `{ "model" : "real-9-2026-01-01",` + odd + `,"usage":{"prompt_tokens":10,"completion_tokens":5,"prompt_tokens_details":{"cached_tokens":4},"completion_tokens_details":{"reasoning_tokens":3}}} ` + "\n",
 			out: `{ "model" : "heron",` + odd + `,"usage":{"prompt_tokens":10,"completion_tokens":5,"prompt_tokens_details":{"cached_tokens":4},"completion_tokens_details":{"reasoning_tokens":3}}} ` +
 				"\n",
-			usage: gate.Usage{Input: 6, CacheRead: 4, Output: 5, Reasoning: 3}, ok: true, reportedModel: "real-9-2026-01-01",
+			usage: chat.Usage{Input: 6, CacheRead: 4, Output: 5, Reasoning: 3}, ok: true, reportedModel: "real-9-2026-01-01",
 		},
 		{
 			p: Chat{}, in: `{"model":"a","usage":{"prompt_tokens":10,"completion_tokens":5,"prompt_tokens_details":null},"mode\u006c":"real-9"}`,
 			out:   `{"model":"heron","usage":{"prompt_tokens":10,"completion_tokens":5,"prompt_tokens_details":null},"mode\u006c":"heron"}`,
-			usage: gate.Usage{Input: 10, Output: 5}, ok: true, reportedModel: "real-9",
+			usage: chat.Usage{Input: 10, Output: 5}, ok: true, reportedModel: "real-9",
 		},
 		{
 			p:     Responses{},
 			in:    `{"model":"real-9",` + odd + `,"usage":{"input_tokens":10,"output_tokens":5,"input_tokens_details":{"cached_tokens":4},"output_tokens_details":{"reasoning_tokens":3}}}`,
 			out:   `{"model":"heron",` + odd + `,"usage":{"input_tokens":10,"output_tokens":5,"input_tokens_details":{"cached_tokens":4},"output_tokens_details":{"reasoning_tokens":3}}}`,
-			usage: gate.Usage{Input: 6, CacheRead: 4, Output: 5, Reasoning: 3}, ok: true, reportedModel: "real-9",
+			usage: chat.Usage{Input: 6, CacheRead: 4, Output: 5, Reasoning: 3}, ok: true, reportedModel: "real-9",
 		},
 	} {
 		if c.out == "" {
@@ -296,7 +297,7 @@ func TestBody(t *testing.T) {
 // known of the usage after it.
 type step struct {
 	in, out string
-	usage   gate.Usage
+	usage   chat.Usage
 	ok      bool
 }
 
@@ -317,14 +318,14 @@ func follow(t *testing.T, m gate.Meter, steps ...step) {
 
 func TestChatStream(t *testing.T) {
 	const usage = `"usage":{"prompt_tokens":10,"completion_tokens":5,"prompt_tokens_details":{"cached_tokens":4}}`
-	u := gate.Usage{Input: 6, CacheRead: 4, Output: 5}
+	u := chat.Usage{Input: 6, CacheRead: 4, Output: 5}
 	t.Run("usage hidden", func(t *testing.T) {
 		follow(t, Chat{}.Meter(gate.Call{Outputs: 1, HideUsage: true}),
-			step{": ping\n\n", "=", gate.Usage{}, false},
-			step{"data:{\"model\":\"real-9-x\", " + odd + ",\"choices\":[{\"index\":0,\"finish_reason\":null}],\"usage\":null}\r\n\r\n", "data:{\"model\":\"heron\", " + odd + ",\"choices\":[{\"index\":0,\"finish_reason\":null}],\"usage\":null}\r\n\r\n", gate.Usage{}, false},
-			step{": c\ndata: {\ndata:\"model\":\ndata: \"real-9\"\ndata: ,\"choices\":[{}]}\n\n", ": c\ndata: {\ndata:\"model\":\ndata: \"heron\"\ndata: ,\"choices\":[{}]}\n\n", gate.Usage{}, false},
-			step{"data: {\"choices\":[],\"prompt_filter_results\":[],\"usage\":null}\n\n", "=", gate.Usage{}, false},
-			step{"data: {\"choices\":[{\"finish_reason\":\"stop\"}]}\n\n", "=", gate.Usage{}, false},
+			step{": ping\n\n", "=", chat.Usage{}, false},
+			step{"data:{\"model\":\"real-9-x\", " + odd + ",\"choices\":[{\"index\":0,\"finish_reason\":null}],\"usage\":null}\r\n\r\n", "data:{\"model\":\"heron\", " + odd + ",\"choices\":[{\"index\":0,\"finish_reason\":null}],\"usage\":null}\r\n\r\n", chat.Usage{}, false},
+			step{": c\ndata: {\ndata:\"model\":\ndata: \"real-9\"\ndata: ,\"choices\":[{}]}\n\n", ": c\ndata: {\ndata:\"model\":\ndata: \"heron\"\ndata: ,\"choices\":[{}]}\n\n", chat.Usage{}, false},
+			step{"data: {\"choices\":[],\"prompt_filter_results\":[],\"usage\":null}\n\n", "=", chat.Usage{}, false},
+			step{"data: {\"choices\":[{\"finish_reason\":\"stop\"}]}\n\n", "=", chat.Usage{}, false},
 			step{"data: {\"model\":\"real-9\",\"choices\":[ ]," + usage + "}\n\n", "", u, true},
 			step{"data: [DONE]\n\n", "=", u, true})
 	})
@@ -334,38 +335,38 @@ func TestChatStream(t *testing.T) {
 	})
 	t.Run("absurd", func(t *testing.T) {
 		follow(t, Chat{}.Meter(gate.Call{Outputs: 1, HideUsage: true}),
-			step{"data: {\"choices\":[],\"usage\":{\"prompt_tokens\":-1,\"completion_tokens\":5}}\n\n", "", gate.Usage{}, false})
+			step{"data: {\"choices\":[],\"usage\":{\"prompt_tokens\":-1,\"completion_tokens\":5}}\n\n", "", chat.Usage{}, false})
 	})
 	t.Run("a number over two lines is none", func(t *testing.T) {
 		follow(t, Chat{}.Meter(gate.Call{Outputs: 1, HideUsage: true}),
-			step{"data: {\"choices\":[],\"usage\":{\"prompt_tokens\":1\ndata:0,\"completion_tokens\":5}}\n\n", "=", gate.Usage{}, false})
+			step{"data: {\"choices\":[],\"usage\":{\"prompt_tokens\":1\ndata:0,\"completion_tokens\":5}}\n\n", "=", chat.Usage{}, false})
 	})
 	t.Run("continuous", func(t *testing.T) {
 		follow(t, Chat{}.Meter(gate.Call{Outputs: 1}),
-			step{`data: {"choices":[{"index":0,"finish_reason":null}],"usage":{"prompt_tokens":9,"completion_tokens":1}}` + "\n\n", "=", gate.Usage{Input: 9, Output: 1}, false},
-			step{`data: {"choices":[{"index":0,"finish_reason":""}],"usage":{"prompt_tokens":9,"completion_tokens":2}}` + "\n\n", "=", gate.Usage{Input: 9, Output: 2}, false},
-			step{`data: {"choices":[{"index":0,"finish_reason":"stop"}],"usage":{"prompt_tokens":9,"completion_tokens":3}}` + "\n\n", "=", gate.Usage{Input: 9, Output: 3}, true},
-			step{`data: {"choices":[],"usage":{"prompt_tokens":9,"completion_tokens":3}}` + "\n\n", "=", gate.Usage{Input: 9, Output: 3}, true})
+			step{`data: {"choices":[{"index":0,"finish_reason":null}],"usage":{"prompt_tokens":9,"completion_tokens":1}}` + "\n\n", "=", chat.Usage{Input: 9, Output: 1}, false},
+			step{`data: {"choices":[{"index":0,"finish_reason":""}],"usage":{"prompt_tokens":9,"completion_tokens":2}}` + "\n\n", "=", chat.Usage{Input: 9, Output: 2}, false},
+			step{`data: {"choices":[{"index":0,"finish_reason":"stop"}],"usage":{"prompt_tokens":9,"completion_tokens":3}}` + "\n\n", "=", chat.Usage{Input: 9, Output: 3}, true},
+			step{`data: {"choices":[],"usage":{"prompt_tokens":9,"completion_tokens":3}}` + "\n\n", "=", chat.Usage{Input: 9, Output: 3}, true})
 	})
 	t.Run("continuous, two choices", func(t *testing.T) {
 		follow(t, Chat{}.Meter(gate.Call{Outputs: 2}),
-			step{`data: {"choices":[{"index":0}],"usage":{"prompt_tokens":9,"completion_tokens":4}}` + "\n\n", "=", gate.Usage{Input: 9, Output: 4}, false},
-			step{`data: {"choices":[{"index":1,"finish_reason":"stop"}],"usage":{"prompt_tokens":9,"completion_tokens":3}}` + "\n\n", "=", gate.Usage{Input: 9, Output: 7}, false},
-			step{`data: {"choices":[],"usage":{"prompt_tokens":9,"completion_tokens":8}}` + "\n\n", "=", gate.Usage{Input: 9, Output: 8}, true})
+			step{`data: {"choices":[{"index":0}],"usage":{"prompt_tokens":9,"completion_tokens":4}}` + "\n\n", "=", chat.Usage{Input: 9, Output: 4}, false},
+			step{`data: {"choices":[{"index":1,"finish_reason":"stop"}],"usage":{"prompt_tokens":9,"completion_tokens":3}}` + "\n\n", "=", chat.Usage{Input: 9, Output: 7}, false},
+			step{`data: {"choices":[],"usage":{"prompt_tokens":9,"completion_tokens":8}}` + "\n\n", "=", chat.Usage{Input: 9, Output: 8}, true})
 	})
 }
 
 func TestResponsesStream(t *testing.T) {
-	u := gate.Usage{Input: 6, CacheRead: 4, Output: 5, Reasoning: 3}
+	u := chat.Usage{Input: 6, CacheRead: 4, Output: 5, Reasoning: 3}
 	const usage = `"usage":{"input_tokens":10,"output_tokens":5,"input_tokens_details":{"cached_tokens":4},"output_tokens_details":{"reasoning_tokens":3}}`
 	for _, end := range []string{"completed", "incomplete", "failed"} {
 		follow(t, Responses{}.Meter(gate.Call{Outputs: 1}),
-			step{"event: response.created\ndata: {\"type\":\"response.created\",\"response\":{\"model\":\"real-9\"," + odd + ",\"usage\":null}}\n\n", "event: response.created\ndata: {\"type\":\"response.created\",\"response\":{\"model\":\"heron\"," + odd + ",\"usage\":null}}\n\n", gate.Usage{}, false},
-			step{"event: response.output_text.delta\r\ndata: {\"type\":\"response.output_text.delta\",\"delta\":\"\\u0041\"}\r\n\r\n", "=", gate.Usage{}, false},
+			step{"event: response.created\ndata: {\"type\":\"response.created\",\"response\":{\"model\":\"real-9\"," + odd + ",\"usage\":null}}\n\n", "event: response.created\ndata: {\"type\":\"response.created\",\"response\":{\"model\":\"heron\"," + odd + ",\"usage\":null}}\n\n", chat.Usage{}, false},
+			step{"event: response.output_text.delta\r\ndata: {\"type\":\"response.output_text.delta\",\"delta\":\"\\u0041\"}\r\n\r\n", "=", chat.Usage{}, false},
 			step{`data: {"type":"response.` + end + `","response":{"model":"real-9",` + usage + "}}\n\n", `data: {"type":"response.` + end + `","response":{"model":"heron",` + usage + "}}\n\n", u, true})
 	}
 	follow(t, Responses{}.Meter(gate.Call{Outputs: 1}),
-		step{`data: {"type":"response.failed","response":{"usage":null}}` + "\n\n", "=", gate.Usage{}, false},
+		step{`data: {"type":"response.failed","response":{"usage":null}}` + "\n\n", "=", chat.Usage{}, false},
 		step{`data: {"type":"response.in_progress","response":{` + usage + `}}` + "\n\n", "=", u, false})
 }
 
