@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -72,7 +73,7 @@ func (a *App) ServeGate(ctx context.Context, req GateRequest) error {
 	}
 	defer log.Close()
 	g, err := gate.Open(gate.Config{
-		Protocols: protocols(), Log: log,
+		Protocols: protocols(), Log: log, Boot: bootID(),
 		Upstreams: []gate.Upstream{{Name: base.String(), Base: base, Key: credential}},
 	}, past)
 	if err != nil {
@@ -101,6 +102,9 @@ func (a *App) ServeGate(ctx context.Context, req GateRequest) error {
 		return err
 	}
 	defer admin.Close()
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(400) // a gate keeps little and makes much garbage
+	}
 	work, ctx := errgroup.WithContext(ctx)
 	serve := func(l net.Listener, h http.Handler) {
 		s := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10}
@@ -125,7 +129,16 @@ func (a *App) ServeGate(ctx context.Context, req GateRequest) error {
 	if req.Ready != nil {
 		req.Ready(GateReady{"http://" + public.Addr().String(), grant.ID, grant.Codename, key, grant.Until})
 	}
-	return work.Wait()
+	return errors.Join(work.Wait(), g.Close(context.WithoutCancel(ctx), time.Now()))
+}
+
+// bootID names the machine's present start; "" where the system does not say.
+func bootID() string {
+	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(b))
 }
 
 // readCredential reads an upstream's key from a file that nobody else can read.

@@ -45,6 +45,16 @@ func (a Amount) minus(b Amount) Amount {
 	return Amount{a.Requests - b.Requests, a.Input - b.Input, a.Output - b.Output, a.NanoDollars - b.NanoDollars}
 }
 
+// within says that a is no more than b in anything.
+func (a Amount) within(b Amount) bool {
+	return a.Requests <= b.Requests && a.Input <= b.Input && a.Output <= b.Output && a.NanoDollars <= b.NanoDollars
+}
+
+// beyond is how much a is more than b, thing by thing.
+func (a Amount) beyond(b Amount) Amount {
+	return Amount{max(a.Requests-b.Requests, 0), max(a.Input-b.Input, 0), max(a.Output-b.Output, 0), max(a.NanoDollars-b.NanoDollars, 0)}
+}
+
 func add(a, b int64) int64 {
 	if a > math.MaxInt64-b {
 		return math.MaxInt64

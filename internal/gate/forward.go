@@ -148,7 +148,11 @@ func (c *call) serve(w http.ResponseWriter, rc *http.ResponseController, r *http
 	c.end = End{Outcome: Cut, Request: "sha256:" + hex.EncodeToString(sent[:]), Sent: int64(len(body))}
 	c.sum = sha256.New()
 	defer c.settle()
-	if err := c.gate.record(ctx, Record{Kind: Opened, Time: c.began, Grant: grant.ID, Call: c.id, Protocol: c.protocol.Name(), Stream: asked.Stream, Hold: &c.flow.hold}, true); err != nil {
+	if err := c.gate.cover(ctx, c.tenancy, c.flow.hold, c.began); err != nil {
+		return c.failed(ctx)
+	}
+	opened := Record{Kind: Opened, Time: c.began, Grant: grant.ID, Call: c.id, Protocol: c.protocol.Name(), Stream: asked.Stream, Hold: &c.flow.hold}
+	if err := c.gate.record(ctx, opened, c.gate.cfg.Log.Written); err != nil {
 		return c.failed(ctx)
 	}
 	up := c.gate.upstreams[grant.Upstream]
@@ -190,6 +194,10 @@ func (c *call) edit(body []byte, asked Call) [][]byte {
 	return splice(body, edits...)
 }
 
+// joinMax is the longest body, in bytes, that is copied to be sent in one
+// write with its headers; a longer one is never in memory twice.
+const joinMax = 64 << 10
+
 // hop are the headers that concern one connection, and those that would tell
 // the upstream who asks; all others go on.
 var hop = []string{
@@ -223,7 +231,13 @@ func (c *call) send(ctx context.Context, r *http.Request, up Upstream, pieces []
 	for _, p := range pieces {
 		length += int64(len(p))
 	}
+	if length <= joinMax {
+		pieces = [][]byte{bytes.Join(pieces, nil)}
+	}
 	open := func() (io.ReadCloser, error) {
+		if len(pieces) == 1 { // the transport knows this kind, and sends it with the headers
+			return io.NopCloser(bytes.NewReader(pieces[0])), nil
+		}
 		readers := make([]io.Reader, len(pieces))
 		for i, p := range pieces {
 			readers[i] = bytes.NewReader(p)
@@ -359,7 +373,7 @@ func (c *call) settle() {
 	c.end.Answer = "sha256:" + hex.EncodeToString(c.sum.Sum(nil))
 	c.end.Whole = time.Since(c.began).Microseconds()
 	// An end that cannot be written is charged all the same; the next open finds the hold.
-	_ = c.gate.record(context.Background(), Record{Kind: Ended, Time: time.Now(), Grant: c.tenancy.grant.ID, Call: c.id, Protocol: c.protocol.Name(), End: &c.end}, false)
+	_ = c.gate.record(context.Background(), Record{Kind: Ended, Time: time.Now(), Grant: c.tenancy.grant.ID, Call: c.id, Protocol: c.protocol.Name(), End: &c.end}, nil)
 	c.tenancy.settle(&c.flow, c.end.Charge)
 }
 

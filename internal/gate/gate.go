@@ -26,6 +26,9 @@ import (
 type Config struct {
 	Protocols []Protocol
 	Upstreams []Upstream
+	// Boot names the machine's present start. As long as it is the same, what was
+	// written is there, synced or not; "" is unknown, and never the same.
+	Boot string
 	// Log keeps the record. It holds everything that the accounts are made
 	// from, so that a gate which was killed knows what was spent.
 	Log Log
@@ -54,7 +57,9 @@ type Log interface {
 	// Append adds a record of one line of JSON and gives its number. It may
 	// return before the record is durable.
 	Append(record []byte) (uint64, error)
-	// Sync returns when record seq and all before it are durable.
+	// Written returns when record seq and all before it survive the death of
+	// this process, and Sync when they survive that of the machine.
+	Written(ctx context.Context, seq uint64) error
 	Sync(ctx context.Context, seq uint64) error
 }
 
@@ -76,6 +81,9 @@ type tenancy struct {
 	account Account
 	revoked *Refusal // set once, never taken back
 	calls   map[*flow]struct{}
+	covered Amount // what may be used before the next durable Covered record
+
+	covering sync.Mutex // held while such a record is written
 }
 
 // flow is a call under way.
@@ -111,6 +119,9 @@ func Open(cfg Config, past []Record) (*Gate, error) {
 		g.upstreams[u.Name] = u
 	}
 	state := Fold(past)
+	if err := g.chargeLost(state); err != nil {
+		return nil, err
+	}
 	byKey := map[string]*tenancy{}
 	for _, grant := range state.Grants {
 		if _, ok := g.upstreams[grant.Upstream]; !ok {
@@ -159,7 +170,7 @@ func (g *Gate) Grant(ctx context.Context, grant Grant, now time.Time) error {
 			return proofhouse.Errorf(proofhouse.Conflict, nil, "grant %s exists already", grant.ID)
 		}
 	}
-	if err := g.record(ctx, Record{Kind: Granted, Time: now, Grant: grant.ID, Terms: &grant}, true); err != nil {
+	if err := g.record(ctx, Record{Kind: Granted, Time: now, Grant: grant.ID, Terms: &grant}, g.cfg.Log.Sync); err != nil {
 		return err
 	}
 	next := maps.Clone(old)
@@ -187,7 +198,7 @@ func (g *Gate) Revoke(ctx context.Context, match func(Grant) bool, reason string
 			f.cancel(refuse(Revoked, "access was revoked while this answer was under way"))
 		}
 		t.mu.Unlock()
-		err = errors.Join(err, g.record(ctx, Record{Kind: RevokedGrant, Time: now, Grant: t.grant.ID, Note: reason}, true))
+		err = errors.Join(err, g.record(ctx, Record{Kind: RevokedGrant, Time: now, Grant: t.grant.ID, Note: reason}, g.cfg.Log.Sync))
 	}
 	return grants, calls, err
 }
@@ -238,15 +249,15 @@ func (t *tenancy) settle(f *flow, charge Amount) {
 	t.account = t.account.Settle(f.hold, charge)
 }
 
-// record appends r, and waits until it is durable if that is asked for.
-func (g *Gate) record(ctx context.Context, r Record, durable bool) error {
+// record appends r, and waits with wait, one of the log's waits, unless that is nil.
+func (g *Gate) record(ctx context.Context, r Record, wait func(context.Context, uint64) error) error {
 	b, err := json.Marshal(r)
 	if err != nil {
 		return fmt.Errorf("writing a record: %w", err)
 	}
 	seq, err := g.cfg.Log.Append(b)
-	if err == nil && durable {
-		err = g.cfg.Log.Sync(ctx, seq)
+	if err == nil && wait != nil {
+		err = wait(ctx, seq)
 	}
 	if err != nil {
 		return proofhouse.Errorf(proofhouse.Unavailable, err, "the gate's record cannot be written")

@@ -32,6 +32,7 @@ const (
 type memory struct {
 	mu    sync.Mutex
 	lines [][]byte
+	safe  int // lines that the death of the machine does not lose
 	fail  bool
 }
 
@@ -45,14 +46,26 @@ func (m *memory) Append(b []byte) (uint64, error) {
 	return uint64(len(m.lines)), nil
 }
 
-func (m *memory) Sync(context.Context, uint64) error { return nil }
+func (m *memory) Written(context.Context, uint64) error { return nil }
+
+func (m *memory) Sync(_ context.Context, seq uint64) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.safe = max(m.safe, int(seq))
+	return nil
+}
 
 func (m *memory) records(t *testing.T) []gate.Record {
 	t.Helper()
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	all := make([]gate.Record, len(m.lines))
-	for i, b := range m.lines {
+	return parse(t, m.lines)
+}
+
+func parse(t *testing.T, lines [][]byte) []gate.Record {
+	t.Helper()
+	all := make([]gate.Record, len(lines))
+	for i, b := range lines {
 		if err := json.Unmarshal(b, &all[i]); err != nil {
 			t.Fatal(err)
 		}
@@ -546,7 +559,7 @@ func TestKilled(t *testing.T) {
 		a := answerChat(r)
 		a.Stall = strings.Contains(r.Body, "stall")
 		return a
-	}, nil)
+	}, func(c *gate.Config, _ *gate.Grant) { c.Boot = "boot" })
 	read(t, h.post(t, completions, h.key, hello))
 	h.settled(t)
 	h.post(t, completions, h.key, strings.Replace(streamed, "hello", "stall", 1))

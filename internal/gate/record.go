@@ -16,7 +16,7 @@ type Record struct {
 	Stream   bool      `json:"stream,omitempty"`
 
 	Terms *Grant  `json:"terms,omitempty"` // of Granted
-	Hold  *Amount `json:"hold,omitempty"`  // of Opened
+	Hold  *Amount `json:"hold,omitempty"`  // of Opened, Covered and Unaccounted
 	End   *End    `json:"end,omitempty"`   // of Ended
 	Note  string  `json:"note,omitempty"`
 }
@@ -27,9 +27,12 @@ type Kind string
 // The kinds of Record.
 const (
 	Granted      Kind = "granted"
-	Opened       Kind = "opened" // a call was admitted; durable before the upstream hears of it
+	Opened       Kind = "opened" // a call was admitted; written before the upstream hears of it
 	Ended        Kind = "ended"
 	RevokedGrant Kind = "revoked"
+	Covered      Kind = "covered"     // up to Hold may be used of the grant in all, with what may be lost of the record; Note is Config.Boot
+	Unaccounted  Kind = "unaccounted" // Hold is charged for calls whose records were lost with the machine
+	Closed       Kind = "closed"      // the gate ended in order: nothing before this was lost
 )
 
 // End is how a call ended.
@@ -64,12 +67,13 @@ type State struct {
 	Grants   []Grant
 	Accounts map[string]Account // by grant
 	Revoked  map[string]string  // the sentence for the caller, by grant
+	Covered  map[string]Record  // the last one, by grant, unless the gate was closed in order after it
 }
 
 // Fold adds up records in their order. A call that was opened and never ended
 // is charged its whole hold: what the upstream did for it is not known.
 func Fold(records []Record) State {
-	s := State{Accounts: map[string]Account{}, Revoked: map[string]string{}}
+	s := State{Accounts: map[string]Account{}, Revoked: map[string]string{}, Covered: map[string]Record{}}
 	type call struct {
 		grant string
 		hold  Amount
@@ -91,6 +95,13 @@ func Fold(records []Record) State {
 			spend(r.Grant, r.End.Charge)
 		case RevokedGrant:
 			s.Revoked[r.Grant] = "this key was revoked"
+		case Covered:
+			s.Covered[r.Grant] = r
+		case Unaccounted:
+			delete(s.Covered, r.Grant)
+			spend(r.Grant, *r.Hold)
+		case Closed:
+			clear(s.Covered)
 		}
 	}
 	for _, c := range open {

@@ -54,7 +54,8 @@ type Log struct {
 	buf     []byte        // lines that the writer has not taken
 	want    uint64        // the highest record that someone waits for
 	durable Summary       // what is on the disk
-	moved   chan struct{} // closed and made anew when durable or err moves
+	written uint64        // the last record that the system has
+	moved   chan struct{} // closed and made anew when durable, written or err moves
 	closing bool
 	err     error // the first failure; nothing is written after it
 }
@@ -112,7 +113,7 @@ func OpenLog(ctx context.Context, path string, key *Key, opts LogOptions) (l *Lo
 	l = &Log{
 		key: key, id: r.id, every: opts.SignEvery, wake: make(chan struct{}, 1), done: make(chan struct{}),
 		f: f, fsync: f.Sync, off: r.off, signed: r.signed,
-		h: sha256.New(), at: r.at, durable: r.summary(), moved: make(chan struct{}),
+		h: sha256.New(), at: r.at, durable: r.summary(), written: r.at.seq, moved: make(chan struct{}),
 	}
 	l.room = sync.NewCond(&l.mu)
 	go l.write()
@@ -182,19 +183,31 @@ func (l *Log) rouse() {
 // proofhouse.Invalid. If ctx ends first its cause is returned, and the record
 // may still become durable; after another error it may or may not be.
 func (l *Log) Sync(ctx context.Context, seq uint64) error {
+	return l.wait(ctx, seq, func() bool {
+		l.want = max(l.want, seq)
+		return l.durable.Records >= seq
+	})
+}
+
+// Written returns when record seq, and so all before it, is in the hands of
+// the system: the death of this process does not lose it, that of the machine
+// may. It costs no sync of the disk. Errors are those of Sync.
+func (l *Log) Written(ctx context.Context, seq uint64) error {
+	return l.wait(ctx, seq, func() bool { return l.written >= seq })
+}
+
+// wait waits until done, which is called with mu held.
+func (l *Log) wait(ctx context.Context, seq uint64, done func() bool) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if seq > l.at.seq {
 		return proofhouse.Errorf(proofhouse.Invalid, nil, "the log has no record %d", seq)
 	}
-	for l.durable.Records < seq {
+	for !done() {
 		if l.err != nil {
 			return l.err
 		}
-		if seq > l.want {
-			l.want = seq
-			l.rouse()
-		}
+		l.rouse()
 		moved := l.moved
 		l.mu.Unlock()
 		select {
@@ -269,12 +282,16 @@ func (l *Log) step(due bool) (closing, unsigned bool) {
 	var err error
 	if !failed {
 		sign := (due || closing) && at.seq > l.signed
-		if err = l.put(&batch, at, sign, waited); err == nil && (sign || waited) {
-			l.mu.Lock()
-			l.durable = Summary{Records: at.seq, Signed: l.signed, Head: at.digest()}
-			close(l.moved)
-			l.moved = make(chan struct{})
-			l.mu.Unlock()
+		err = l.put(&batch, at, sign)
+		if err == nil && len(batch) > 0 {
+			l.move(func() { l.written = at.seq })
+		}
+		if err == nil && (sign || waited) {
+			if err = l.fsync(); err != nil { // nothing is known of the file after it
+				err = fmt.Errorf("syncing the log: %w", err)
+			} else {
+				l.move(func() { l.durable = Summary{Records: at.seq, Signed: l.signed, Head: at.digest()} })
+			}
 		}
 	}
 	l.spare = batch
@@ -282,20 +299,27 @@ func (l *Log) step(due bool) (closing, unsigned bool) {
 		err = errors.Join(err, l.f.Close())
 	}
 	if err != nil {
-		l.mu.Lock()
-		if l.err == nil {
-			l.err = diskError(err)
-		}
-		close(l.moved)
-		l.moved = make(chan struct{})
-		l.room.Broadcast()
-		l.mu.Unlock()
+		l.move(func() {
+			if l.err == nil {
+				l.err = diskError(err)
+			}
+			l.room.Broadcast()
+		})
 	}
 	return closing, !failed && err == nil && at.seq > l.signed
 }
 
-// put writes the batch, which ends at at.
-func (l *Log) put(batch *[]byte, at chain, sign, sync bool) error {
+// move changes what waiters wait for, and tells them.
+func (l *Log) move(change func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	change()
+	close(l.moved)
+	l.moved = make(chan struct{})
+}
+
+// put writes the batch, which ends at at, and its signature.
+func (l *Log) put(batch *[]byte, at chain, sign bool) error {
 	if sign {
 		sig, err := l.key.Sign(context.Background(), at.signed())
 		if err != nil {
@@ -311,11 +335,6 @@ func (l *Log) put(batch *[]byte, at chain, sign, sync bool) error {
 			return fmt.Errorf("writing the log: %w", err)
 		}
 		l.off += int64(len(*batch))
-	}
-	if sign || sync {
-		if err := l.fsync(); err != nil { // nothing is known of the file after it
-			return fmt.Errorf("syncing the log: %w", err)
-		}
 	}
 	if sign {
 		l.signed = at.seq

@@ -175,6 +175,29 @@ func TestLogGroupCommit(t *testing.T) {
 	}
 }
 
+// TestLogWritten: what was written needs no sync of the disk, and is in the
+// file when the wait ends.
+func TestLogWritten(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "meter.log")
+	l := openLog(t, path, LogOptions{SignEvery: time.Hour})
+	l.fsync = func() error { t.Error("a sync that nobody asked for"); return nil }
+	for n := range 100 {
+		if err := l.Written(t.Context(), appendLog(t, l, strconv.Itoa(n))); err != nil {
+			t.Fatal(err)
+		}
+		if got, _ := readLog(t, path); len(got) != n+1 {
+			t.Fatalf("%d records are there after %d", len(got), n+1)
+		}
+	}
+	if err := l.Written(t.Context(), 101); proofhouse.KindOf(err) != proofhouse.Invalid {
+		t.Errorf("a wait for a record that is not there: %v", err)
+	}
+	if s := l.Summary(); s.Records != 0 {
+		t.Errorf("durable without a sync: %+v", s)
+	}
+	l.fsync = func() error { return nil }
+}
+
 // TestLogFails: the first failure of the disk stays, and what was durable does too.
 func TestLogFails(t *testing.T) {
 	for _, c := range []struct {
@@ -419,8 +442,9 @@ func logChild(path string) {
 			for i := 0; ; i++ {
 				record := fmt.Sprintf(`{"r":%s,"w":%d,"i":%d,"pad":"%s"}`, os.Getenv("PROOFHOUSE_LOG_ROUND"), w, i, strings.Repeat("x", rand.IntN(4000)))
 				seq, err := l.Append([]byte(record))
+				wait := []func(context.Context, uint64) error{l.Sync, l.Written}[i%2]
 				if err == nil && i%7 != 0 { // some nobody waits for
-					err = l.Sync(context.Background(), seq)
+					err = wait(context.Background(), seq)
 				}
 				if err != nil {
 					panic(err)
