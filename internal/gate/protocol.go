@@ -47,6 +47,12 @@ type Meter interface {
 	Usage() (u chat.Usage, ok bool)
 	// Model is the model's name as the upstream reported it, or "".
 	Model() string
+	// Generated is the text that the model generated in what Body or Event
+	// read last, in its order, and is valid as long as that is. It is found
+	// when it is asked for: whoever needs it asks after each event, as often
+	// as it likes; without that it costs nothing. A text that a stream gives
+	// in pieces and then once more as a whole is given in pieces only.
+	Generated() []Piece
 }
 
 // Names are the two names of the model of one grant.

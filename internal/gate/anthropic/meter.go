@@ -17,6 +17,7 @@ type meter struct {
 	ok    bool
 	input, output,
 	doubt bool // counts were seen; a count was that cannot be true
+	text gate.Pieces
 }
 
 // Usage implements gate.Meter.
@@ -24,7 +25,7 @@ func (m *meter) Usage() (chat.Usage, bool) { return m.usage, m.ok }
 
 // Body implements gate.Meter.
 func (m *meter) Body(body []byte, names gate.Names) []byte {
-	root, ok := gate.Document(body)
+	root, ok := m.text.Document(body)
 	if !ok {
 		return body
 	}
@@ -36,7 +37,7 @@ func (m *meter) Body(body []byte, names gate.Names) []byte {
 // Event implements gate.Meter.
 func (m *meter) Event(event []byte, names gate.Names) []byte {
 	e := gate.SplitSSE(event)
-	root, ok := gate.Document(e.Data)
+	root, ok := m.text.Document(e.Data)
 	if !ok {
 		return event
 	}

@@ -18,6 +18,7 @@ type Sample struct {
 	Answer            Answer // to Request
 	Stream            Answer // to Streamed
 	Usage             chat.Usage
+	Text              string // that both answers generate
 }
 
 // Real is the model's name in every Sample.
@@ -68,6 +69,9 @@ func TestProtocol(t *testing.T, p gate.Protocol, s Sample) {
 			t.Errorf("%s\nbecame\n%s", body, shown)
 		}
 		checkUsage(t, m, s.Usage)
+		if got := text(m); got != s.Text {
+			t.Errorf("generated %q, want %q", got, s.Text)
+		}
 		for _, odd := range []string{"", "<html>", `{"error":{"message":"no"}}`, `{"usage":{}}`, `[1]`} {
 			m := meter(t, p, s.Request)
 			if got := string(m.Body([]byte(odd), names)); got != odd {
@@ -92,9 +96,13 @@ func TestProtocol(t *testing.T, p gate.Protocol, s Sample) {
 				t.Errorf("cut after %d of %d events, the usage counts as whole", cut, len(s.Stream.Chunks))
 			}
 		}
-		m := meter(t, p, s.Streamed)
+		m, generated := meter(t, p, s.Streamed), ""
 		for _, event := range s.Stream.Chunks {
 			m.Event([]byte(event), names)
+			generated += text(m)
+		}
+		if generated != s.Text {
+			t.Errorf("generated %q, want %q", generated, s.Text)
 		}
 		checkUsage(t, m, s.Usage)
 	})
@@ -128,6 +136,15 @@ func meter(t *testing.T, p gate.Protocol, body string) gate.Meter {
 		t.Fatal(err)
 	}
 	return p.Meter(c)
+}
+
+// text is what m says was generated, asked twice as two who need it would.
+func text(m gate.Meter) (s string) {
+	m.Generated()
+	for _, p := range m.Generated() {
+		s += string(p.Text)
+	}
+	return s
 }
 
 func checkUsage(t *testing.T, m gate.Meter, want chat.Usage) {

@@ -174,7 +174,7 @@ type chatMeter struct {
 
 // Body implements gate.Meter.
 func (m *chatMeter) Body(body []byte, names gate.Names) []byte {
-	root, ok := gate.Document(body)
+	root, ok := m.text.Document(body)
 	if !ok {
 		return body
 	}
@@ -189,7 +189,7 @@ func (m *chatMeter) Body(body []byte, names gate.Names) []byte {
 // would change bytes for nothing.
 func (m *chatMeter) Event(event []byte, names gate.Names) []byte {
 	e := gate.SplitSSE(event)
-	root, ok := gate.Document(e.Data)
+	root, ok := m.text.Document(e.Data)
 	if !ok {
 		return event
 	}

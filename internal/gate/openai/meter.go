@@ -10,6 +10,7 @@ type meter struct {
 	gate.Reported
 	usage chat.Usage
 	ok    bool
+	text  gate.Pieces
 }
 
 // Usage implements gate.Meter.

@@ -169,11 +169,14 @@ func stored(input gate.Value) (first string, err error) {
 // Meter implements gate.Protocol.
 func (Responses) Meter(gate.Call) gate.Meter { return &responsesMeter{} }
 
-type responsesMeter struct{ meter }
+type responsesMeter struct {
+	meter
+	grown map[gate.Thread]bool // those that came in pieces
+}
 
 // Body implements gate.Meter.
 func (m *responsesMeter) Body(body []byte, names gate.Names) []byte {
-	root, ok := gate.Document(body)
+	root, ok := m.text.Document(body)
 	if !ok {
 		return body
 	}
@@ -186,7 +189,7 @@ func (m *responsesMeter) Body(body []byte, names gate.Names) []byte {
 // Event implements gate.Meter. The events that hold a response hold its model.
 func (m *responsesMeter) Event(event []byte, names gate.Names) []byte {
 	e := gate.SplitSSE(event)
-	root, ok := gate.Document(e.Data)
+	root, ok := m.text.Document(e.Data)
 	if !ok {
 		return event
 	}
