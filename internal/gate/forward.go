@@ -138,7 +138,7 @@ func (c *call) serve(w http.ResponseWriter, rc *http.ResponseController, r *http
 	}
 	ctx, cancel := context.WithCancelCause(r.Context())
 	defer cancel(nil)
-	ctx, stop := context.WithDeadlineCause(ctx, grant.Until, refuse(Revoked, "the time of this key ended while this answer was under way"))
+	ctx, stop := context.WithDeadlineCause(ctx, grant.Until, timeIsUp)
 	defer stop()
 	c.flow = flow{cancel: cancel, hold: grant.hold(asked)}
 	if no := c.tenancy.admit(&c.flow, c.began); no != nil {
@@ -166,6 +166,9 @@ func (c *call) serve(w http.ResponseWriter, rc *http.ResponseController, r *http
 	defer context.AfterFunc(ctx, func() { _ = rc.SetWriteDeadline(time.Now().Add(cutPatience)) })()
 	return c.answer(ctx, w, rc, resp)
 }
+
+// timeIsUp ends a call whose grant ends.
+var timeIsUp = refuse(Revoked, "the time of this key ended while this answer was under way")
 
 // cutPatience is how long a caller's connection may take to accept the event
 // that says that access has ended.
@@ -280,7 +283,7 @@ func (c *call) answer(ctx context.Context, w http.ResponseWriter, rc *http.Respo
 		c.stream(ctx, w, rc, resp.Body)
 		return nil
 	}
-	body, err := io.ReadAll(io.LimitReader(resp.Body, answerMax+1))
+	body, err := readBody(io.LimitReader(resp.Body, answerMax+1), resp.ContentLength)
 	if err != nil || len(body) > answerMax {
 		clear(w.Header())
 		return c.failed(ctx)

@@ -326,6 +326,9 @@ func (e SSE) InEvent(s Span) Span {
 }
 
 func tooDeep(doc []byte) bool {
+	if bytes.Count(doc, []byte("{"))+bytes.Count(doc, []byte("[")) <= maxNesting {
+		return false // as most are, and counting is quick
+	}
 	depth := 0
 	for i := 0; i < len(doc); {
 		switch doc[i] {
