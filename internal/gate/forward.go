@@ -308,7 +308,7 @@ func (c *call) answer(ctx context.Context, w http.ResponseWriter, rc *http.Respo
 // all that arrived together.
 func (c *call) stream(ctx context.Context, w io.Writer, rc *http.ResponseController, from io.Reader) {
 	events := newEvents(from)
-	out := bufio.NewWriterSize(w, 32<<10)
+	out := bufio.NewWriterSize(w, 8<<10)
 	for {
 		event, err := events.next()
 		if len(event) > 0 && (err == nil || errors.Is(err, io.EOF)) { // part of an event is worth nothing to the caller

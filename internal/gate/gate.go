@@ -105,7 +105,7 @@ func Open(cfg Config, past []Record) (*Gate, error) {
 	if cfg.Transport == nil {
 		cfg.Transport = &http.Transport{
 			DisableCompression: true, MaxIdleConns: 4096, MaxIdleConnsPerHost: 4096, IdleConnTimeout: 90 * time.Second,
-			ReadBufferSize: 32 << 10, WriteBufferSize: 32 << 10,
+			ReadBufferSize: 16 << 10, WriteBufferSize: 8 << 10,
 		}
 	}
 	g := &Gate{cfg: cfg, protocols: map[string]Protocol{}, upstreams: map[string]Upstream{}}
