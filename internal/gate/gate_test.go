@@ -84,7 +84,7 @@ type house struct {
 	hold gate.Grant
 }
 
-func open(t *testing.T, answer func(gatetest.Request) gatetest.Answer, change func(*gate.Config, *gate.Grant)) *house {
+func open(t testing.TB, answer func(gatetest.Request) gatetest.Answer, change func(*gate.Config, *gate.Grant)) *house {
 	t.Helper()
 	h := &house{up: gatetest.Start(answer), log: &memory{}, key: gate.NewKey()}
 	t.Cleanup(h.up.Close)
