@@ -18,6 +18,7 @@ type events struct {
 	buf   []byte
 	start int // of what was not handed out
 	tried int // up to where no end was found
+	ready int // the length of the event at start, if waiting found it
 	err   error
 }
 
@@ -27,9 +28,9 @@ func newEvents(from io.Reader) *events { return &events{from: from, buf: make([]
 // again. At the stream's end the error comes with what is left.
 func (e *events) next() ([]byte, error) {
 	for {
-		if n := endOfEvent(e.buf[e.start:], e.tried); n > 0 {
-			event := e.buf[e.start : e.start+n]
-			e.start, e.tried = e.start+n, 0
+		if e.waiting() {
+			event := e.buf[e.start : e.start+e.ready]
+			e.start, e.tried, e.ready = e.start+e.ready, 0, 0
 			return event, nil
 		}
 		e.tried = max(len(e.buf)-e.start-3, 0)
@@ -59,13 +60,18 @@ func (e *events) read() {
 }
 
 // waiting says whether next would give another event without reading.
-func (e *events) waiting() bool { return endOfEvent(e.buf[e.start:], e.tried) > 0 }
+func (e *events) waiting() bool {
+	if e.ready == 0 {
+		e.ready = endOfEvent(e.buf[e.start:], e.tried)
+	}
+	return e.ready > 0
+}
 
 // endOfEvent is the length of the first event in b, its blank line included, or
 // 0 if b holds no whole one. No event ends before from.
 func endOfEvent(b []byte, from int) int {
 	for i := from; i < len(b); {
-		nl := bytes.IndexAny(b[i:], "\r\n")
+		nl := lineBreak(b[i:])
 		if nl < 0 {
 			return 0
 		}
@@ -83,6 +89,18 @@ func endOfEvent(b []byte, from int) int {
 		i += first
 	}
 	return 0
+}
+
+// lineBreak is where b's first CR or LF stands, or -1.
+func lineBreak(b []byte) int {
+	lf := bytes.IndexByte(b, '\n')
+	if lf >= 0 {
+		b = b[:lf]
+	}
+	if cr := bytes.IndexByte(b, '\r'); cr >= 0 {
+		return cr
+	}
+	return lf
 }
 
 // lineEnd is the length of the line end that b begins with: 0 if it does not,

@@ -58,6 +58,9 @@ func (v Value) Text() (string, bool) {
 // Count is the number of tokens that v is: written as an integer, not
 // negative, and not absurd.
 func (v Value) Count() (int64, bool) {
+	if v.Kind() != '0' {
+		return 0, false // and no error made of it
+	}
 	n, err := strconv.ParseInt(string(v.Raw), 10, 64)
 	return n, err == nil && n >= 0 && n <= maxTokens
 }
@@ -175,7 +178,7 @@ func Fields(v Value) iter.Seq2[string, Value] {
 		}
 		for i := space(v.Raw, 1); v.Raw[i] != '}'; {
 			end := skip(v.Raw, i)
-			key := decode(v.Raw[i:end])
+			key := decodeName(v.Raw[i:end])
 			i = space(v.Raw, space(v.Raw, end)+1)
 			end = skip(v.Raw, i)
 			if !yield(key, Value{Span{v.At + i, end - i}, v.Raw[i:end]}) {
@@ -245,7 +248,7 @@ func (w *walker) value(i int) int {
 		name := "*"
 		if open == '{' {
 			end := skip(w.Raw, i)
-			name = decode(w.Raw[i:end])
+			name = decodeName(w.Raw[i:end])
 			i = space(w.Raw, space(w.Raw, end)+1)
 		}
 		w.path = append(w.path, name)
@@ -261,10 +264,7 @@ func ReplaceStrings(doc []byte, with string, at ...Span) []byte {
 	if len(at) == 0 {
 		return doc
 	}
-	quoted, err := json.Marshal(with)
-	if err != nil {
-		panic(fmt.Sprintf("gate: a string that is no JSON: %v", err)) // json.Marshal has none such
-	}
+	quoted := quote(with)
 	out := make([]byte, 0, len(doc)+len(at)*len(quoted))
 	from := 0
 	for _, s := range at {
@@ -274,11 +274,25 @@ func ReplaceStrings(doc []byte, with string, at ...Span) []byte {
 	return append(out, doc[from:]...)
 }
 
+// quote is s as a JSON string.
+func quote(s string) []byte {
+	if strings.IndexFunc(s, func(r rune) bool { return r < ' ' || r > '~' || strings.ContainsRune(`"\\<>&`, r) }) < 0 {
+		return append(append([]byte{'"'}, s...), '"')
+	}
+	b, err := json.Marshal(s)
+	if err != nil {
+		panic(fmt.Sprintf("gate: a string that is no JSON: %v", err)) // json.Marshal has none such
+	}
+	return b
+}
+
 // SSE is one event of a stream: its data, and where in the event it stands.
 // See "Parsing an event stream" in the HTML standard.
 type SSE struct {
 	Data  []byte
-	lines []dataLine
+	lines int // of data
+	first dataLine
+	more  []dataLine // the others
 }
 
 type dataLine struct{ inData, inEvent int }
@@ -292,7 +306,7 @@ func SplitSSE(event []byte) SSE {
 	at := bom - len(rest)
 	for len(rest) > 0 {
 		line, step := rest, len(rest)
-		if i := bytes.IndexAny(rest, "\r\n"); i >= 0 {
+		if i := lineBreak(rest); i >= 0 {
 			line, step = rest[:i], i+1
 		}
 		data, ok := bytes.CutPrefix(line, []byte("data:"))
@@ -302,12 +316,12 @@ func SplitSSE(event []byte) SSE {
 		if ok {
 			data = bytes.TrimPrefix(data, []byte(" "))
 			start := at + len(line) - len(data)
-			if len(e.lines) == 0 {
-				e.Data = data[:len(data):len(data)]
+			if e.lines++; e.lines == 1 {
+				e.Data, e.first = data[:len(data):len(data)], dataLine{0, start}
 			} else {
 				e.Data = append(append(e.Data, '\n'), data...)
+				e.more = append(e.more, dataLine{len(e.Data) - len(data), start})
 			}
-			e.lines = append(e.lines, dataLine{len(e.Data) - len(data), start})
 		}
 		rest, at = rest[step:], at+step
 	}
@@ -317,12 +331,13 @@ func SplitSSE(event []byte) SSE {
 // InEvent is where in the event that stands which stands at s in the data. s
 // must lie in one line, as a JSON string always does.
 func (e SSE) InEvent(s Span) Span {
-	for i := len(e.lines) - 1; i >= 0; i-- {
-		if l := e.lines[i]; l.inData <= s.At {
-			return Span{s.At - l.inData + l.inEvent, s.Len}
+	line := e.first
+	for _, l := range e.more {
+		if l.inData <= s.At {
+			line = l
 		}
 	}
-	return s
+	return Span{s.At - line.inData + line.inEvent, s.Len}
 }
 
 func tooDeep(doc []byte) bool {
@@ -354,6 +369,27 @@ func decode(raw []byte) string {
 	var s string
 	_ = json.Unmarshal(raw, &s) // raw comes out of a valid document
 	return s
+}
+
+// usual are the names that most fields have: for them nothing is allocated.
+var usual = func() map[string]string {
+	m := map[string]string{}
+	for name := range strings.FieldsSeq(`model usage choices id object created type role content messages stream stream_options include_usage
+		max_tokens max_completion_tokens temperature top_p n stop tools tool_choice function name arguments index delta message finish_reason
+		logprobs system_fingerprint service_tier prompt_tokens completion_tokens total_tokens prompt_tokens_details completion_tokens_details
+		cached_tokens reasoning_tokens input_tokens output_tokens cache_creation_input_tokens cache_read_input_tokens text system input
+		response sequence_number output_index content_index item_id item content_block stop_reason stop_sequence refusal reasoning_content`) {
+		m[name] = name
+	}
+	return m
+}()
+
+// decodeName is decode for a field's name.
+func decodeName(raw []byte) string {
+	if name, ok := usual[string(raw[1:len(raw)-1])]; ok {
+		return name
+	}
+	return decode(raw)
 }
 
 func space(raw []byte, i int) int {

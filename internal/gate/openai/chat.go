@@ -178,10 +178,11 @@ func (m *chatMeter) Body(body []byte, names gate.Names) []byte {
 	if !ok {
 		return body
 	}
-	if u, ok := usageOf(gate.Field(root, "usage"), "prompt", "completion"); ok {
+	at, usage, _ := m.read(root)
+	if u, ok := usageOf(usage, "prompt", "completion"); ok {
 		m.usage, m.ok = u, true
 	}
-	return gate.ReplaceStrings(body, names.Code, m.Models(nil, root)...)
+	return gate.ReplaceStrings(body, names.Code, at...)
 }
 
 // Event implements gate.Meter. The usage:null that OpenAI adds to each other
@@ -193,11 +194,10 @@ func (m *chatMeter) Event(event []byte, names gate.Names) []byte {
 	if !ok {
 		return event
 	}
-	at := m.Models(nil, root)
+	at, usage, choices := m.read(root)
 	for i := range at {
 		at[i] = e.InEvent(at[i])
 	}
-	usage, choices := gate.Field(root, "usage"), gate.Field(root, "choices")
 	last := usage.Kind() == '{' && choices.Kind() == '[' && length(choices) == 0
 	if u, ok := usageOf(usage, "prompt", "completion"); ok {
 		m.take(u, choices, last)
@@ -206,6 +206,21 @@ func (m *chatMeter) Event(event []byte, names gate.Names) []byte {
 		return nil
 	}
 	return gate.ReplaceStrings(event, names.Code, at...)
+}
+
+// read goes once through an answer's or a chunk's own fields.
+func (m *chatMeter) read(root gate.Value) (models []gate.Span, usage, choices gate.Value) {
+	for key, v := range gate.Fields(root) {
+		switch key {
+		case "model":
+			models = m.Named(models, v)
+		case "usage":
+			usage = v
+		case "choices":
+			choices = v
+		}
+	}
+	return models, usage, choices
 }
 
 // take remembers a chunk's usage. It is all that was used if no choice
