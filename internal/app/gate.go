@@ -29,6 +29,7 @@ type GateRequest struct {
 	Upstream string // URL of the model's server, without /v1
 	KeyFile  string // holds the upstream's key; "" for a server that wants none
 	Addr     string
+	Secrets  []string   // see gate.Upstream
 	Grant    gate.Grant // without id, key and upstream
 	For      time.Duration
 	// Ready is told once the gate answers.
@@ -74,7 +75,7 @@ func (a *App) ServeGate(ctx context.Context, req GateRequest) error {
 	defer log.Close()
 	g, err := gate.Open(gate.Config{
 		Protocols: protocols(), Log: log, Boot: bootID(),
-		Upstreams: []gate.Upstream{{Name: base.String(), Base: base, Key: credential}},
+		Upstreams: []gate.Upstream{{Name: base.String(), Base: base, Key: credential, Secrets: req.Secrets}},
 	}, past)
 	if err != nil {
 		return err

@@ -58,6 +58,7 @@ func (c *console) gateServe() *cobra.Command {
 	f.StringVar(&req.Upstream, "upstream", "", "address of the model's server, or of another gate")
 	f.StringVar(&req.KeyFile, "key-file", "", "file (mode 0600) with the upstream's key; none if it wants none")
 	f.StringVar(&req.Grant.Model, "model", "", "the model's name at the upstream; callers never see it")
+	f.StringArrayVar(&req.Secrets, "secret", nil, "a word that callers must not read either: provider, deployment, organisation (repeatable)")
 	f.StringVar(&req.Grant.Codename, "codename", "", "the name that callers use (default: a random one)")
 	f.StringVar(&req.Grant.Subject, "subject", "local", "who the key is for")
 	f.StringVar(&req.Grant.Case, "case", "", "the case that the key belongs to")

@@ -10,7 +10,6 @@ import (
 	"errors"
 	"hash"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptrace"
 	"strconv"
@@ -112,7 +111,7 @@ type call struct {
 	flow    flow
 	meter   Meter
 	names   Names
-	masks   []string
+	named   sightings
 	end     End
 	reached atomic.Bool // the upstream may have seen the request; the connection's own goroutine sets it
 	sum     hash.Hash
@@ -156,7 +155,7 @@ func (c *call) serve(w http.ResponseWriter, rc *http.ResponseController, r *http
 		return c.failed(ctx)
 	}
 	up := c.gate.upstreams[grant.Upstream]
-	c.names, c.masks, c.meter = Names{grant.Model, grant.Codename}, append([]string{grant.Model, up.Base.Hostname()}, up.Secrets...), c.protocol.Meter(asked)
+	c.names, c.named.secrets, c.meter = Names{grant.Model, grant.Codename}, c.tenancy.secrets, c.protocol.Meter(asked)
 	resp, err := c.send(ctx, r, up, c.edit(body, asked))
 	if err != nil {
 		return c.failed(ctx)
@@ -272,7 +271,7 @@ func (c *call) answer(ctx context.Context, w http.ResponseWriter, rc *http.Respo
 	for name, values := range resp.Header {
 		if passes(name) {
 			for _, v := range values {
-				w.Header().Add(name, mask(v, c.masks, c.names.Code))
+				w.Header().Add(name, string(c.tenancy.secrets.mask([]byte(v))))
 			}
 		}
 	}
@@ -291,9 +290,10 @@ func (c *call) answer(ctx context.Context, w http.ResponseWriter, rc *http.Respo
 	c.end.First = time.Since(c.began).Microseconds()
 	if resp.StatusCode >= 400 {
 		c.end.Outcome = Failed
-		body = []byte(mask(string(body), c.masks, c.names.Code))
+		body = c.tenancy.secrets.mask(body)
 	} else {
-		body = c.meter.Body(body, c.names)
+		body = c.tenancy.secrets.maskAnswer(c.meter.Body(body, c.names))
+		c.named.look(c.meter.Generated())
 		c.end.Outcome = Unmetered
 	}
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
@@ -315,7 +315,8 @@ func (c *call) stream(ctx context.Context, w io.Writer, rc *http.ResponseControl
 			if c.end.First == 0 {
 				c.end.First = time.Since(c.began).Microseconds()
 			}
-			shown := c.meter.Event(event, c.names)
+			shown := c.tenancy.secrets.maskEvent(c.meter.Event(event, c.names))
+			c.named.look(c.meter.Generated())
 			c.seen(shown)
 			if _, werr := out.Write(shown); werr != nil {
 				return
@@ -373,6 +374,7 @@ func (c *call) settle() {
 		c.end.Charge = Amount{}
 	case Metered, Unmetered, Cut:
 	}
+	c.end.Named = c.named.counts
 	c.end.Answer = "sha256:" + hex.EncodeToString(c.sum.Sum(nil))
 	c.end.Whole = time.Since(c.began).Microseconds()
 	// An end that cannot be written is charged all the same; the next open finds the hold.
@@ -394,32 +396,4 @@ func passes(name string) bool {
 		}
 	}
 	return false
-}
-
-// mask replaces each of the secret words in s, whatever their case.
-func mask(s string, secrets []string, by string) string {
-	for _, secret := range secrets {
-		if secret == "" || net.ParseIP(secret) != nil && net.ParseIP(secret).IsLoopback() {
-			continue // 127.0.0.1 tells nothing
-		}
-		for from := 0; ; {
-			at := foldIndex(s[from:], secret)
-			if at < 0 {
-				break
-			}
-			s = s[:from+at] + by + s[from+at+len(secret):]
-			from += at + len(by)
-		}
-	}
-	return s
-}
-
-// foldIndex is strings.Index for ASCII words in any case.
-func foldIndex(s, word string) int {
-	for i := 0; i+len(word) <= len(s); i++ {
-		if strings.EqualFold(s[i:i+len(word)], word) {
-			return i
-		}
-	}
-	return -1
 }

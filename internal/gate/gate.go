@@ -75,7 +75,8 @@ type Gate struct {
 
 // tenancy is a grant in use.
 type tenancy struct {
-	grant Grant
+	grant   Grant
+	secrets *secrets
 
 	mu      sync.Mutex // guards what follows
 	account Account
@@ -145,7 +146,8 @@ func (g *Gate) tenancy(grant Grant) (*tenancy, error) {
 	if err := grant.Validate(); err != nil {
 		return nil, err
 	}
-	if _, ok := g.upstreams[grant.Upstream]; !ok {
+	up, ok := g.upstreams[grant.Upstream]
+	if !ok {
 		return nil, proofhouse.Errorf(proofhouse.Invalid, nil, "grant %s is for an upstream that this gate does not have", grant.ID)
 	}
 	for _, name := range grant.Protocols {
@@ -153,7 +155,7 @@ func (g *Gate) tenancy(grant Grant) (*tenancy, error) {
 			return nil, proofhouse.Errorf(proofhouse.Invalid, nil, "this gate does not speak %q", name)
 		}
 	}
-	return &tenancy{grant: grant, calls: map[*flow]struct{}{}}, nil
+	return &tenancy{grant: grant, secrets: newSecrets(grant.Model, grant.Codename, up), calls: map[*flow]struct{}{}}, nil
 }
 
 // Grant adds a grant. It is in the record, durably, before its key works.

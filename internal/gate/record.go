@@ -48,6 +48,9 @@ type End struct {
 	Seen    int64      `json:"seen"`               // bytes of the answer
 	First   int64      `json:"first_us,omitempty"` // from admission to the answer's first byte, µs
 	Whole   int64      `json:"whole_us"`           // from admission to the end, µs
+	// Named counts the secret names in the text that was generated, which
+	// passed as it was.
+	Named map[SecretKind]int64 `json:"named,omitempty"`
 }
 
 // Outcome is why a call was charged what it was.
