@@ -170,6 +170,7 @@ type chatMeter struct {
 	// perChoice is the output of each choice so far: with continuous usage
 	// vLLM counts the choice that a chunk belongs to, not all of them.
 	perChoice map[int64]int64
+	choices   gate.Value // of the document that was read last
 }
 
 // Body implements gate.Meter.
@@ -190,6 +191,7 @@ func (m *chatMeter) Body(body []byte, names gate.Names) []byte {
 // would change bytes for nothing.
 func (m *chatMeter) Event(event []byte, names gate.Names) []byte {
 	e := gate.SplitSSE(event)
+	m.choices = gate.Value{}
 	root, ok := m.text.Document(e.Data)
 	if !ok {
 		return event
@@ -220,6 +222,7 @@ func (m *chatMeter) read(root gate.Value) (models []gate.Span, usage, choices ga
 			choices = v
 		}
 	}
+	m.choices = choices
 	return models, usage, choices
 }
 

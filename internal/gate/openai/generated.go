@@ -10,15 +10,19 @@ import (
 // have the same fields. Servers give more of them than the API reference
 // (reasoning_content, reasoning, …): a string in an unknown one counts as said.
 func (m *chatMeter) Generated() []gate.Piece {
-	return m.text.Seek(func(root gate.Value) {
+	return m.text.Seek(func(gate.Value) {
 		at := int64(0)
-		for choice := range gate.Elements(gate.Field(root, "choices")) {
-			of := gate.Field(choice, "index").Index(at)
+		for choice := range gate.Elements(m.choices) {
+			of, message := at, gate.Value{}
 			for key, v := range gate.Fields(choice) {
-				if key == "delta" || key == "message" {
-					m.message(of, v)
+				switch key {
+				case "index":
+					of = v.Index(at)
+				case "delta", "message":
+					message = v
 				}
 			}
+			m.message(of, message)
 			at++
 		}
 	})
