@@ -30,20 +30,28 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	rc := http.NewResponseController(w)
 	_ = rc.SetReadDeadline(time.Now().Add(g.cfg.Stall))
 	_ = rc.SetWriteDeadline(time.Now().Add(g.cfg.Stall))
+	if probes(r) {
+		w.WriteHeader(http.StatusNoContent)
+		return
+	}
 	p, known := g.protocols[r.URL.Path]
 	if !known {
-		p = g.dialect(r.Header)
+		p = g.dialect(r)
 	}
 	t, no := g.holder(p.Key(r.Header))
+	model, models := strings.CutPrefix(r.URL.Path+"/", "/v1/models/")
 	switch {
 	case no != nil:
-	case r.URL.Path == "/v1/models" && r.Method == http.MethodGet:
-		g.listModels(w, t.grant)
-		return
+	case upgrades(r.Header):
+		no = refuse(NoSuchPath, "a WebSocket cannot be metered request by request: send each request as POST")
+	case models && r.Method == http.MethodGet:
+		no = listModels(w, t.grant, strings.TrimSuffix(model, "/"))
 	case !known:
-		no = refuse(NoSuchPath, "the gate does not serve %s %s", r.Method, r.URL.Path)
+		no = g.noService(r)
 	case r.Method != http.MethodPost:
 		no = refuse(NoSuchPath, "send %s as POST", r.URL.Path)
+	case len(r.URL.RawQuery) > queryMax:
+		no = refuse(BadRequest, "the query is over %d bytes", queryMax)
 	default:
 		c := &call{gate: g, tenancy: t, protocol: p, id: proofhouse.Token(10), began: time.Now()}
 		no = c.serve(w, rc, r)
@@ -53,11 +61,17 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// queryMax bounds a request's query, in bytes: it goes to the upstream unread.
+const queryMax = 4096
+
 // dialect is the protocol in whose shape a request to an unknown path is
-// refused: the one whose clients send such headers.
-func (g *Gate) dialect(h http.Header) Protocol {
+// refused: the one whose clients send such paths and headers.
+func (g *Gate) dialect(r *http.Request) Protocol {
+	h := r.Header
+	anthropic := h.Get("Anthropic-Version") != "" || h.Get("X-Api-Key") != "" && h.Get("Authorization") == "" ||
+		strings.HasPrefix(r.URL.Path, "/v1/messages/") || r.URL.Path == "/v1/complete"
 	for _, p := range g.cfg.Protocols {
-		if h.Get("anthropic-version") != "" == strings.HasPrefix(p.Name(), "anthropic") {
+		if anthropic == strings.HasPrefix(p.Name(), "anthropic") {
 			return p
 		}
 	}
@@ -76,17 +90,26 @@ func (g *Gate) holder(key string) (*tenancy, *Refusal) {
 	return nil, refuse(BadKey, "no such key: pass the key that this gate gave you")
 }
 
-// listModels answers with the one model of a key, under its codename.
-func (g *Gate) listModels(w http.ResponseWriter, grant Grant) {
-	b, _ := json.Marshal(map[string]any{
-		"object": "list", "has_more": false, "first_id": grant.Codename, "last_id": grant.Codename,
-		"data": []map[string]any{{
-			"id": grant.Codename, "object": "model", "type": "model", "display_name": grant.Codename, "owned_by": "proofhouse",
-			"created": grant.From.Unix(), "created_at": grant.From.UTC().Format(time.RFC3339),
-		}},
-	})
+// listModels answers with the one model of a key, under its codename: in a
+// list, or alone where it is asked for by that name.
+func listModels(w http.ResponseWriter, grant Grant, name string) *Refusal {
+	var answer any
+	one := map[string]any{
+		"id": grant.Codename, "object": "model", "type": "model", "display_name": grant.Codename, "owned_by": "proofhouse",
+		"created": grant.From.Unix(), "created_at": grant.From.UTC().Format(time.RFC3339),
+	}
+	switch name {
+	case "":
+		answer = map[string]any{"object": "list", "has_more": false, "first_id": grant.Codename, "last_id": grant.Codename, "data": []any{one}}
+	case grant.Codename:
+		answer = one
+	default:
+		return unknownModel(grant.Codename)
+	}
+	b, _ := json.Marshal(answer)
 	w.Header().Set("Content-Type", "application/json")
 	_, _ = w.Write(b)
+	return nil
 }
 
 func answerRefusal(w http.ResponseWriter, p Protocol, no *Refusal) {

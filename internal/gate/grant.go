@@ -87,7 +87,7 @@ func (g *Grant) admits(protocol string, c Call, now time.Time) *Refusal {
 	case !slices.Contains(g.Protocols, protocol):
 		return refuse(NotGranted, "this key is not for %s: use %s", protocol, strings.Join(g.Protocols, " or "))
 	case c.Model != g.Codename:
-		return refuse(UnknownModel, "this key knows no model of that name: the one that it is for is %s", g.Codename)
+		return unknownModel(g.Codename)
 	case c.ByRef != "" && !g.ByReference:
 		return refuse(NotGranted, "%s refers to input that the gate cannot measure: send the content itself", c.ByRef)
 	case c.OutputCap > g.Limits.OutputCap:
@@ -98,6 +98,10 @@ func (g *Grant) admits(protocol string, c Call, now time.Time) *Refusal {
 		return refuse(Unpriced, "the price of this model is not known, so its use cannot be bounded: ask the issuer of this key")
 	}
 	return nil
+}
+
+func unknownModel(codename string) *Refusal {
+	return refuse(UnknownModel, "this key knows no model of that name: the one that it is for is %s", codename)
 }
 
 // keyPrefix is what scanners for leaked secrets look for.
