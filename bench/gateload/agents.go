@@ -33,7 +33,7 @@ func agents(args []string) error {
 	begin := make(chan struct{})
 	var ready sync.WaitGroup
 	ready.Add(t.conns)
-	for range t.conns {
+	for i := range t.conns {
 		wg.Go(func() {
 			conn, err := net.Dial("tcp", t.addr)
 			ready.Done()
@@ -43,6 +43,7 @@ func agents(args []string) error {
 			}
 			defer conn.Close()
 			<-begin
+			time.Sleep(*ideal * time.Duration(i) / time.Duration(t.conns)) // agents are not in step
 			r := bufio.NewReaderSize(conn, 8<<10)
 			for turn := range *turns {
 				_ = conn.SetDeadline(time.Now().Add(time.Minute))
@@ -57,7 +58,7 @@ func agents(args []string) error {
 	began := time.Now()
 	close(begin)
 	wg.Wait()
-	took, best := time.Since(began), time.Duration(*turns)**ideal
+	took, best := time.Since(began), time.Duration(*turns+1)**ideal
 	return say(map[string]any{
 		"name": *name, "agents": t.conns, "turns": *turns, "failed": failed.Load(), "took_s": took.Seconds(), "ideal_s": best.Seconds(), "times_ideal": took.Seconds() / best.Seconds(),
 	})

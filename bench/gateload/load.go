@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os"
 	"strconv"
@@ -61,6 +62,7 @@ func load(args []string) error {
 	var wg sync.WaitGroup
 	for i := range callers {
 		wg.Go(func() {
+			time.Sleep(rand.N(time.Second)) // callers are not in step
 			var pace *time.Ticker
 			if *rate > 0 {
 				pace = time.NewTicker(time.Duration(float64(t.conns) / *rate * float64(time.Second)))
