@@ -28,8 +28,9 @@ const answerMax = 256 << 20
 func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// Deadlines are the connection's and outlive a request: each one sets its own.
 	rc := http.NewResponseController(w)
-	_ = rc.SetReadDeadline(time.Now().Add(g.cfg.Stall))
-	_ = rc.SetWriteDeadline(time.Now().Add(g.cfg.Stall))
+	began := time.Now()
+	_ = rc.SetReadDeadline(began.Add(g.cfg.Stall))
+	_ = rc.SetWriteDeadline(began.Add(g.cfg.Stall))
 	if probes(r) {
 		w.WriteHeader(http.StatusNoContent)
 		return
@@ -53,7 +54,7 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case len(r.URL.RawQuery) > queryMax:
 		no = refuse(BadRequest, "the query is over %d bytes", queryMax)
 	default:
-		c := &call{gate: g, tenancy: t, protocol: p, id: proofhouse.Token(10), began: time.Now()}
+		c := &call{gate: g, tenancy: t, protocol: p, id: proofhouse.Token(10), began: began, writeBy: began.Add(g.cfg.Stall)}
 		no = c.serve(w, rc, r)
 	}
 	if no != nil {
@@ -132,6 +133,7 @@ type call struct {
 	began    time.Time // when it was admitted
 
 	flow    flow
+	writeBy time.Time // the connection's deadline
 	meter   Meter
 	names   Names
 	named   sightings
@@ -160,8 +162,7 @@ func (c *call) serve(w http.ResponseWriter, rc *http.ResponseController, r *http
 	}
 	ctx, cancel := context.WithCancelCause(r.Context())
 	defer cancel(nil)
-	ctx, stop := context.WithDeadlineCause(ctx, grant.Until, timeIsUp)
-	defer stop()
+	defer time.AfterFunc(time.Until(grant.Until), func() { cancel(timeIsUp) }).Stop()
 	c.flow = flow{cancel: cancel, hold: grant.hold(asked)}
 	if no := c.tenancy.admit(&c.flow, c.began); no != nil {
 		return no
@@ -364,10 +365,16 @@ func (c *call) stream(ctx context.Context, w io.Writer, rc *http.ResponseControl
 	}
 }
 
-// allowWrite sets how long the caller may take for what is written next. It
-// looks at ctx afterwards, so that a revocation meanwhile has the last word.
+// allowWrite sees to it that the caller has at least half of Stall for what is
+// written next. It looks at ctx afterwards, so that a revocation meanwhile has
+// the last word.
 func (c *call) allowWrite(ctx context.Context, rc *http.ResponseController) {
-	_ = rc.SetWriteDeadline(time.Now().Add(c.gate.cfg.Stall))
+	now := time.Now()
+	if c.writeBy.Sub(now) > c.gate.cfg.Stall/2 {
+		return // setting it for each event would cost more than the event
+	}
+	c.writeBy = now.Add(c.gate.cfg.Stall)
+	_ = rc.SetWriteDeadline(c.writeBy)
 	if ctx.Err() != nil {
 		_ = rc.SetWriteDeadline(time.Now().Add(cutPatience))
 	}
