@@ -7,7 +7,6 @@ package gate
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -253,7 +252,7 @@ func (t *tenancy) settle(f *flow, charge Amount) {
 
 // record appends r, and waits with wait, one of the log's waits, unless that is nil.
 func (g *Gate) record(ctx context.Context, r Record, wait func(context.Context, uint64) error) error {
-	b, err := json.Marshal(r)
+	b, err := r.encode(make([]byte, 0, 640))
 	if err != nil {
 		return fmt.Errorf("writing a record: %w", err)
 	}

@@ -21,6 +21,9 @@ import (
 // waits too.
 const maxPending = 4 << 20
 
+// lazyWrite is how long a record that nobody waits for may stay in memory.
+const lazyWrite = 2 * time.Millisecond
+
 // LogOptions is how a log is opened. The zero value works.
 type LogOptions struct {
 	// Expect is a former Summary that the log must go on from. Zero: none.
@@ -38,6 +41,7 @@ type Log struct {
 	id    string // of key
 	every time.Duration
 	wake  chan struct{} // tells the writer to look at what mu owns
+	lazy  *time.Timer   // does so when nobody waits for what was appended
 	done  chan struct{} // closed by the writer as it ends
 
 	// The writer owns these, and OpenLog before there is one.
@@ -116,6 +120,7 @@ func OpenLog(ctx context.Context, path string, key *Key, opts LogOptions) (l *Lo
 		h: sha256.New(), at: r.at, durable: r.summary(), written: r.at.seq, moved: make(chan struct{}),
 	}
 	l.room = sync.NewCond(&l.mu)
+	l.lazy = time.AfterFunc(lazyWrite, l.rouse)
 	go l.write()
 	return l, torn, nil
 }
@@ -154,6 +159,7 @@ func (l *Log) Append(record []byte) (seq uint64, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for len(l.buf) >= maxPending && l.err == nil && !l.closing {
+		l.rouse()
 		l.room.Wait()
 	}
 	switch {
@@ -164,7 +170,7 @@ func (l *Log) Append(record []byte) (seq uint64, err error) {
 	}
 	l.at = l.at.next(l.h, record)
 	if len(l.buf) == 0 {
-		l.rouse()
+		l.lazy.Reset(lazyWrite)
 	}
 	l.buf = l.at.appendRecord(l.buf, record)
 	return l.at.seq, nil
@@ -238,6 +244,7 @@ func (l *Log) Close() error {
 	l.rouse()
 	l.mu.Unlock()
 	<-l.done
+	l.lazy.Stop()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.err

@@ -326,6 +326,18 @@ func TestVerifyLogStops(t *testing.T) {
 
 // FuzzVerifyLog holds what verifies against the only log that the key ever
 // signed: what a signature covers must be of it.
+// FuzzLogRecord: what may be appended is JSON for those who read it.
+func FuzzLogRecord(f *testing.F) {
+	for _, s := range []string{`{"n":1}`, `"\ud800"`, "\"\x7f\"", `-0.0e+1`, `01`, `[1,]`, `{"a":1,"a":2}`, " \t1 ", "\"\t\"", "nul", `{"a"}`, strings.Repeat("[", 20000) + strings.Repeat("]", 20000)} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if ours, theirs := checkLogRecord(b) == "", json.Valid(b); ours && !theirs {
+			t.Fatalf("%q may be appended and is not JSON", b)
+		}
+	})
+}
+
 func FuzzVerifyLog(f *testing.F) {
 	signed := []string{`{"n":1}`, `{"who":"ä","cost":0.10}`, ` [3] `}
 	f.Add(small())
