@@ -15,6 +15,7 @@ import (
 	"proofhouse/internal/sandbox/gvisor"
 	"proofhouse/internal/sandbox/root"
 	"proofhouse/internal/target"
+	"proofhouse/internal/vault"
 	"proofhouse/tasks"
 )
 
@@ -29,6 +30,7 @@ type App struct {
 	provider sandbox.Provider
 	verifier *verifier
 	builder  *target.Builder
+	vault    *vault.Vault
 }
 
 // Open opens the house. Nothing that needs rights is opened before it is
@@ -58,7 +60,10 @@ func (a *App) Close() error {
 	if a.provider != nil {
 		errs = append(errs, a.provider.Close())
 	}
-	a.provider, a.verifier, a.builder = nil, nil, nil
+	if a.vault != nil {
+		errs = append(errs, a.vault.Close())
+	}
+	a.provider, a.verifier, a.builder, a.vault = nil, nil, nil, nil
 	return errors.Join(errs...)
 }
 

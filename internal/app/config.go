@@ -29,6 +29,9 @@ type Config struct {
 	// Key is the file of the key that signs verdicts; "" is Data/keys/verdict.key
 	// if that exists, and else verdicts are unsigned and say so.
 	Key string
+	// HouseKey is the file of the key that opens the vault; "" is
+	// $PROOFHOUSE_HOUSE_KEY, else Data/keys/house.key.
+	HouseKey string
 }
 
 // resolve fills what is empty and refuses contradictions.
@@ -59,6 +62,12 @@ func (c Config) resolve() (Config, error) {
 		return c, err
 	}
 	c.Data = abs
+	if c.HouseKey == "" {
+		c.HouseKey = os.Getenv("PROOFHOUSE_HOUSE_KEY")
+	}
+	if c.HouseKey == "" {
+		c.HouseKey = filepath.Join(c.Data, "keys", "house.key")
+	}
 	return c, nil
 }
 

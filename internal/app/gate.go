@@ -28,10 +28,12 @@ import (
 type GateRequest struct {
 	Upstream string // URL of the model's server, without /v1
 	KeyFile  string // holds the upstream's key; "" for a server that wants none
-	Addr     string
-	Secrets  []string   // see gate.Upstream
-	Grant    gate.Grant // without id, key and upstream
-	For      time.Duration
+	// Credential is the name of the sealed upstream's key, in place of KeyFile.
+	Credential string
+	Addr       string
+	Secrets    []string   // see gate.Upstream
+	Grant      gate.Grant // without id, key and upstream
+	For        time.Duration
 	// Ready is told once the gate answers.
 	Ready func(GateReady)
 }
@@ -64,7 +66,7 @@ func (a *App) ServeGate(ctx context.Context, req GateRequest) error {
 	if req.For <= 0 || req.For > maxWindow {
 		return proofhouse.Errorf(proofhouse.Invalid, nil, "--for is more than nothing and at most 30 days")
 	}
-	credential, err := readCredential(req.KeyFile)
+	credential, err := a.credential(req)
 	if err != nil {
 		return err
 	}
@@ -140,26 +142,6 @@ func bootID() string {
 		return ""
 	}
 	return strings.TrimSpace(string(b))
-}
-
-// readCredential reads an upstream's key from a file that nobody else can read.
-func readCredential(file string) (string, error) {
-	if file == "" {
-		return "", nil
-	}
-	st, err := os.Stat(file)
-	if err != nil {
-		return "", proofhouse.Errorf(proofhouse.NotFound, err, "the file of --key-file cannot be read: it holds the upstream's key")
-	}
-	if st.Mode().Perm()&0o077 != 0 {
-		return "", proofhouse.Errorf(proofhouse.Refused, nil, "others can read the upstream's key: chmod 600 %s", file)
-	}
-	b, err := os.ReadFile(file)
-	key := strings.TrimSpace(string(b))
-	if err != nil || key == "" || strings.ContainsAny(key, "\r\n") {
-		return "", proofhouse.Errorf(proofhouse.Invalid, err, "the file of --key-file holds one line: the upstream's key")
-	}
-	return key, nil
 }
 
 // openGateLog opens the gate's record, signed by a key of its own, and reads what it holds.

@@ -17,7 +17,7 @@ import (
 
 func (c *console) gate() *cobra.Command {
 	cmd := &cobra.Command{Use: "gate", Short: "lend a model: scoped keys, exact budgets, revocation in a moment"}
-	cmd.AddCommand(c.gateServe(), c.gateList(), c.gateRevoke(), c.gateVerify())
+	cmd.AddCommand(c.gateServe(), c.gateList(), c.gateRevoke(), c.gateVerify(), c.gateCredential())
 	return cmd
 }
 
@@ -56,7 +56,8 @@ func (c *console) gateServe() *cobra.Command {
 	}
 	f, l := cmd.Flags(), &req.Grant.Limits
 	f.StringVar(&req.Upstream, "upstream", "", "address of the model's server, or of another gate")
-	f.StringVar(&req.KeyFile, "key-file", "", "file (mode 0600) with the upstream's key; none if it wants none")
+	f.StringVar(&req.Credential, "credential", "", "the upstream's key, as `NAME` of `gate credential add`")
+	f.StringVar(&req.KeyFile, "key-file", "", "file (mode 0600) with the upstream's key, in place of --credential")
 	f.StringVar(&req.Grant.Model, "model", "", "the model's name at the upstream; callers never see it")
 	f.StringArrayVar(&req.Secrets, "secret", nil, "a word that callers must not read either: provider, deployment, organisation (repeatable)")
 	f.StringVar(&req.Grant.Codename, "codename", "", "the name that callers use (default: a random one)")

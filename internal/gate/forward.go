@@ -252,7 +252,7 @@ func (c *call) send(ctx context.Context, r *http.Request, up Upstream, pieces []
 			header[strings.ToLower(name)] = v
 		}
 	}
-	c.protocol.Credential(header, up.Key)
+	c.protocol.Credential(header, string(up.Key))
 	var length int64
 	for _, p := range pieces {
 		length += int64(len(p))

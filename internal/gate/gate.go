@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"proofhouse/internal/proofhouse"
+	"proofhouse/internal/vault"
 )
 
 // Config says what a gate passes on, and where.
@@ -45,7 +46,7 @@ type Upstream struct {
 	Name string
 	// Base is the URL that a protocol's path is appended to, without "/v1".
 	Base *url.URL
-	Key  string
+	Key  vault.Secret
 	// Secrets are words besides the model's name that must not reach a caller:
 	// provider, deployment, organisation. The host of Base is one anyway.
 	Secrets []string

@@ -15,6 +15,7 @@ const (
 	ModelName  SecretKind = "model"
 	HostName   SecretKind = "host"
 	SecretWord SecretKind = "word" // one of Upstream.Secrets
+	SecretKey  SecretKind = "key"  // the upstream's, which some quote in their errors
 )
 
 // secrets are the names that must not reach the caller of one grant. They are
@@ -43,6 +44,7 @@ func newSecrets(model, code string, up Upstream) *secrets {
 	for _, word := range up.Secrets {
 		s.add(SecretWord, word)
 	}
+	s.add(SecretKey, string(up.Key))
 	slices.SortStableFunc(s.words, func(a, b secret) int { return len(b.word) - len(a.word) })
 	return s
 }

@@ -7,7 +7,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"strings"
 
 	"filippo.io/age"
 
@@ -256,17 +255,6 @@ func (o *opened) Close() error { return o.body.Close() }
 
 func changed(cause error) error {
 	return proofhouse.Errorf(proofhouse.Integrity, cause, "what was sealed was changed or cut short")
-}
-
-// ReadText opens an artifact that is one line of text, such as a key.
-func (v *Vault) ReadText(compartment, name string) (Secret, error) {
-	r, err := v.Open(compartment, name)
-	if err != nil {
-		return "", err
-	}
-	defer r.Close()
-	b, err := io.ReadAll(r)
-	return Secret(strings.TrimSpace(string(b))), err
 }
 
 // Secret is text that prints as nothing but the word: a key that is formatted
