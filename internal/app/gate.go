@@ -110,7 +110,7 @@ func (a *App) ServeGate(ctx context.Context, req GateRequest) error {
 	}
 	work, ctx := errgroup.WithContext(ctx)
 	serve := func(l net.Listener, h http.Handler) {
-		s := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10}
+		s := gate.NewServer(h)
 		work.Go(func() error {
 			if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 				return err

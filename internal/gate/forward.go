@@ -10,6 +10,7 @@ import (
 	"errors"
 	"hash"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptrace"
 	"strconv"
@@ -31,6 +32,10 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	began := time.Now()
 	_ = rc.SetReadDeadline(began.Add(g.cfg.Stall))
 	_ = rc.SetWriteDeadline(began.Add(g.cfg.Stall))
+	if len(r.TransferEncoding) > 0 {
+		// Whoever passed this on may have gone by a Content-Length beside it (RFC 9112, 6.1).
+		w.Header().Set("Connection", "close")
+	}
 	if probes(r) {
 		w.WriteHeader(http.StatusNoContent)
 		return
@@ -51,19 +56,23 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		no = g.noService(r)
 	case r.Method != http.MethodPost:
 		no = refuse(NoSuchPath, "send %s as POST", r.URL.Path)
-	case len(r.URL.RawQuery) > queryMax:
-		no = refuse(BadRequest, "the query is over %d bytes", queryMax)
 	default:
+		if no = checkHead(r); no != nil {
+			break
+		}
 		c := &call{gate: g, tenancy: t, protocol: p, id: proofhouse.Token(10), began: began, writeBy: began.Add(g.cfg.Stall)}
 		no = c.serve(w, rc, r)
 	}
 	if no != nil {
+		_ = rc.SetReadDeadline(time.Now().Add(restPatience))
+		_ = rc.SetWriteDeadline(time.Now().Add(2 * restPatience)) // the server reads first
 		answerRefusal(w, p, no)
 	}
 }
 
-// queryMax bounds a request's query, in bytes: it goes to the upstream unread.
-const queryMax = 4096
+// restPatience is how long a refused caller may take to send what is left of
+// its request, which is passed over so that it gets to read why, and to read it.
+const restPatience = 2 * time.Second
 
 // dialect is the protocol in whose shape a request to an unknown path is
 // refused: the one whose clients send such paths and headers.
@@ -117,8 +126,10 @@ func answerRefusal(w http.ResponseWriter, p Protocol, no *Refusal) {
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
 	h.Set("X-Should-Retry", strconv.FormatBool(no.Retry()))
-	if no.Reason == TooLarge || no.Reason == BadKey {
+	switch no.Reason {
+	case TooLarge, BadKey, HeadersTooLarge, Encoded:
 		h.Set("Connection", "close") // the rest of a body that nobody will read
+	default:
 	}
 	w.WriteHeader(no.Status())
 	_, _ = w.Write(p.Refuse(*no))
@@ -292,6 +303,9 @@ func (c *call) failed(ctx context.Context) *Refusal {
 
 // answer writes the upstream's answer to the caller.
 func (c *call) answer(ctx context.Context, w http.ResponseWriter, rc *http.ResponseController, resp *http.Response) *Refusal {
+	if resp.StatusCode < http.StatusOK {
+		return c.failed(ctx) // an upgrade that nobody asked for
+	}
 	for name, values := range resp.Header {
 		if passes(name) {
 			for _, v := range values {
@@ -301,6 +315,7 @@ func (c *call) answer(ctx context.Context, w http.ResponseWriter, rc *http.Respo
 	}
 	c.end.Status = resp.StatusCode
 	if kind, _, _ := strings.Cut(resp.Header.Get("Content-Type"), ";"); strings.EqualFold(strings.TrimSpace(kind), "text/event-stream") && resp.StatusCode < 300 {
+		c.allowWrite(ctx, rc)
 		w.WriteHeader(resp.StatusCode)
 		_ = rc.Flush() // SDKs wait for the headers, which may be long before the first event
 		c.stream(ctx, w, rc, resp.Body)
@@ -308,7 +323,7 @@ func (c *call) answer(ctx context.Context, w http.ResponseWriter, rc *http.Respo
 	}
 	body, err := readBody(io.LimitReader(resp.Body, answerMax+1), resp.ContentLength)
 	if err != nil || len(body) > answerMax {
-		clear(w.Header())
+		maps.DeleteFunc(w.Header(), func(name string, _ []string) bool { return name != "Connection" })
 		return c.failed(ctx)
 	}
 	c.end.First = time.Since(c.began).Microseconds()

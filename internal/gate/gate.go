@@ -105,7 +105,7 @@ func Open(cfg Config, past []Record) (*Gate, error) {
 	}
 	if cfg.Transport == nil {
 		cfg.Transport = &http.Transport{
-			DisableCompression: true, MaxIdleConns: 4096, MaxIdleConnsPerHost: 4096, IdleConnTimeout: 90 * time.Second,
+			DisableCompression: true, MaxIdleConns: 4096, MaxIdleConnsPerHost: 4096, IdleConnTimeout: 90 * time.Second, MaxResponseHeaderBytes: 1 << 20,
 			ReadBufferSize: 16 << 10, WriteBufferSize: 8 << 10,
 		}
 	}

@@ -24,23 +24,26 @@ type Reason string
 
 // The reasons, and the statuses that statuses gives them.
 const (
-	BadRequest   Reason = "invalid_request"      // what must be read cannot be
-	TooLarge     Reason = "request_too_large"    // the body is over the bound
-	BadKey       Reason = "invalid_api_key"      // no key, an unknown or a revoked one
-	NotInTime    Reason = "grant_not_in_force"   // before its start or after its end
-	UnknownModel Reason = "model_not_found"      // no such codename for this key
-	NoSuchPath   Reason = "not_found"            // a path that the gate does not serve
-	NotGranted   Reason = "permission_denied"    // protocol, tool or class of request
-	Spent        Reason = "insufficient_quota"   // does not fit the budget; retrying never helps
-	Busy         Reason = "rate_limit_exceeded"  // streams or requests a minute; later it may fit
-	Revoked      Reason = "access_revoked"       // while the answer was under way
-	NoUpstream   Reason = "upstream_unavailable" // the model's server did not answer
-	Unpriced     Reason = "price_unknown"        // nothing is admitted that cannot be priced
+	BadRequest      Reason = "invalid_request"   // what must be read cannot be
+	TooLarge        Reason = "request_too_large" // the body is over the bound
+	HeadersTooLarge Reason = "headers_too_large"
+	Encoded         Reason = "unsupported_content_encoding" // a compressed request
+	BadKey          Reason = "invalid_api_key"              // no key, an unknown or a revoked one
+	NotInTime       Reason = "grant_not_in_force"           // before its start or after its end
+	UnknownModel    Reason = "model_not_found"              // no such codename for this key
+	NoSuchPath      Reason = "not_found"                    // a path that the gate does not serve
+	NotGranted      Reason = "permission_denied"            // protocol, tool or class of request
+	Spent           Reason = "insufficient_quota"           // does not fit the budget; retrying never helps
+	Busy            Reason = "rate_limit_exceeded"          // streams or requests a minute; later it may fit
+	Revoked         Reason = "access_revoked"               // while the answer was under way
+	NoUpstream      Reason = "upstream_unavailable"         // the model's server did not answer
+	Unpriced        Reason = "price_unknown"                // nothing is admitted that cannot be priced
 )
 
 // statuses maps each reason to its status. Every reason is in it.
 var statuses = map[Reason]int{
 	BadRequest: http.StatusBadRequest, TooLarge: http.StatusRequestEntityTooLarge,
+	HeadersTooLarge: http.StatusRequestHeaderFieldsTooLarge, Encoded: http.StatusUnsupportedMediaType,
 	BadKey: http.StatusUnauthorized, NotInTime: http.StatusForbidden, UnknownModel: http.StatusNotFound, NoSuchPath: http.StatusNotFound,
 	NotGranted: http.StatusForbidden, Spent: http.StatusTooManyRequests, Busy: http.StatusTooManyRequests,
 	Revoked: http.StatusForbidden, NoUpstream: http.StatusBadGateway, Unpriced: http.StatusForbidden,

@@ -63,7 +63,7 @@ func (m Messages) Cut(r gate.Refusal) []byte {
 
 func kind(why gate.Reason) string {
 	switch why {
-	case gate.BadRequest:
+	case gate.BadRequest, gate.HeadersTooLarge, gate.Encoded:
 		return "invalid_request_error"
 	case gate.TooLarge:
 		return "request_too_large"

@@ -59,7 +59,7 @@ func kind(why gate.Reason) string {
 		return "authentication_error"
 	case gate.NotInTime, gate.NotGranted, gate.Revoked, gate.Unpriced:
 		return "permission_error"
-	case gate.BadRequest, gate.TooLarge, gate.UnknownModel, gate.NoSuchPath:
+	case gate.BadRequest, gate.TooLarge, gate.HeadersTooLarge, gate.Encoded, gate.UnknownModel, gate.NoSuchPath:
 		return "invalid_request_error"
 	default:
 		return "server_error"
