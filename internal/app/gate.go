@@ -1,6 +1,7 @@
 package app
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -34,6 +35,9 @@ type GateRequest struct {
 	Secrets    []string   // see gate.Upstream
 	Grant      gate.Grant // without id, key and upstream
 	For        time.Duration
+	// Policies is a folder of .cedar files, and Safeguards a file of guards that
+	// the grant is under; "" is none.
+	Policies, Safeguards string
 	// Ready is told once the gate answers.
 	Ready func(GateReady)
 }
@@ -75,8 +79,16 @@ func (a *App) ServeGate(ctx context.Context, req GateRequest) error {
 		return err
 	}
 	defer log.Close()
+	policies, err := loadPolicies(req.Policies)
+	if err != nil {
+		return err
+	}
+	guards, safeguards, err := loadSafeguards(req.Safeguards)
+	if err != nil {
+		return err
+	}
 	g, err := gate.Open(gate.Config{
-		Protocols: protocols(), Log: log, Boot: bootID(),
+		Protocols: protocols(), Log: log, Boot: bootID(), Policies: policies, Guards: guards,
 		Upstreams: []gate.Upstream{{Name: base.String(), Base: base, Key: credential, Secrets: req.Secrets}},
 	}, past)
 	if err != nil {
@@ -86,6 +98,7 @@ func (a *App) ServeGate(ctx context.Context, req GateRequest) error {
 	grant, now := req.Grant, time.Now()
 	grant.ID, grant.Upstream, grant.From, grant.Until = "grant-"+proofhouse.Token(5), base.String(), now, now.Add(req.For)
 	grant.KeyHash, _ = gate.HashKey(key)
+	grant.Safeguards = safeguards
 	if grant.Codename == "" {
 		grant.Codename = "model-" + proofhouse.Token(3)
 	}
@@ -246,12 +259,13 @@ func adminHandler(g *gate.Gate) http.Handler {
 		}
 		_ = json.NewEncoder(w).Encode(Revocation{grants, calls, time.Since(began)})
 	})
+	suspendHandlers(mux, g)
 	return mux
 }
 
 // GateGrants asks the running gate for its grants.
 func (a *App) GateGrants(ctx context.Context) (uses []GateUse, err error) {
-	return uses, a.askGate(ctx, http.MethodGet, "/grants", &uses)
+	return uses, a.askGate(ctx, http.MethodGet, "/grants", nil, &uses)
 }
 
 // RevokeGate revokes a grant, the grants of a case, or ("", "") all of them.
@@ -260,7 +274,7 @@ func (a *App) RevokeGate(ctx context.Context, grant, caseID, reason string) (don
 	if grant == "" && caseID == "" {
 		q.Set("all", "true")
 	}
-	if err := a.askGate(ctx, http.MethodPost, "/revoke?"+q.Encode(), &done); err != nil {
+	if err := a.askGate(ctx, http.MethodPost, "/revoke?"+q.Encode(), nil, &done); err != nil {
 		return done, err
 	}
 	if done.Grants == 0 && grant+caseID != "" {
@@ -269,11 +283,18 @@ func (a *App) RevokeGate(ctx context.Context, grant, caseID, reason string) (don
 	return done, nil
 }
 
-func (a *App) askGate(ctx context.Context, method, path string, into any) error {
+// askGate asks the running gate, with the JSON of body unless that is nil.
+func (a *App) askGate(ctx context.Context, method, path string, body, into any) error {
 	client := http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "unix", a.adminSocket())
 	}}}
-	req, err := http.NewRequestWithContext(ctx, method, "http://gate"+path, nil)
+	var sent bytes.Buffer
+	if body != nil {
+		if err := json.NewEncoder(&sent).Encode(body); err != nil {
+			return err
+		}
+	}
+	req, err := http.NewRequestWithContext(ctx, method, "http://gate"+path, &sent)
 	if err != nil {
 		return err
 	}
@@ -285,6 +306,12 @@ func (a *App) askGate(ctx context.Context, method, path string, into any) error 
 	b, err := io.ReadAll(resp.Body)
 	if err != nil {
 		return fmt.Errorf("reading the gate's answer: %w", err)
+	}
+	switch said := strings.TrimSpace(string(b)); resp.StatusCode {
+	case http.StatusBadRequest:
+		return proofhouse.Errorf(proofhouse.Invalid, nil, "%s", said)
+	case http.StatusNotFound:
+		return proofhouse.Errorf(proofhouse.NotFound, nil, "%s", said)
 	}
 	if resp.StatusCode != http.StatusOK {
 		return proofhouse.Errorf(proofhouse.Internal, errors.New(strings.TrimSpace(string(b))), "the gate could not do that")

@@ -12,9 +12,9 @@ import (
 	"proofhouse/internal/proofhouse"
 )
 
-// policy lets the report's own styles in and nothing else: no script, no
+// contentPolicy lets the report's own styles in and nothing else: no script, no
 // request to anywhere, no frame.
-const policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+const contentPolicy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 // ServeReport shows a run's report at addr ("127.0.0.1:0" takes a free port)
 // until ctx ends. ready is told the address once it answers. Only the files
@@ -61,7 +61,7 @@ func reportHandler(folder string) http.Handler {
 	mux.HandleFunc("GET /results.json", file("results.json", "application/json"))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
-		h.Set("Content-Security-Policy", policy)
+		h.Set("Content-Security-Policy", contentPolicy)
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Referrer-Policy", "no-referrer")
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")

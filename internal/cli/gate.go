@@ -17,7 +17,7 @@ import (
 
 func (c *console) gate() *cobra.Command {
 	cmd := &cobra.Command{Use: "gate", Short: "lend a model: scoped keys, exact budgets, revocation in a moment"}
-	cmd.AddCommand(c.gateServe(), c.gateList(), c.gateRevoke(), c.gateVerify(), c.gateCredential())
+	cmd.AddCommand(c.gateServe(), c.gateList(), c.gateRevoke(), c.gateSuspend(), c.gateResume(), c.gateVerify(), c.gateCredential())
 	return cmd
 }
 
@@ -72,6 +72,8 @@ func (c *console) gateServe() *cobra.Command {
 	f.IntVar(&l.Streams, "streams", 0, "calls at once; 0 sets no bound")
 	f.IntVar(&l.PerMinute, "per-minute", 0, "calls a minute; 0 sets no bound")
 	f.Float64Var(&dollars, "dollars", 0, "dollars in all, by --price; 0 sets no bound")
+	f.StringVar(&req.Policies, "policies", "", "folder of .cedar files that each call is held to")
+	f.StringVar(&req.Safeguards, "safeguards", "", "file of classifiers that the grant is under")
 	f.StringVar(&price, "price", "", "dollars for a million tokens: INPUT,CACHE-READ,CACHE-WRITE,OUTPUT")
 	return cmd
 }

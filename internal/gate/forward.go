@@ -148,6 +148,8 @@ type call struct {
 	meter   Meter
 	names   Names
 	named   sightings
+	guards  []*watch
+	whole   bool // all of the answer was passed
 	end     End
 	reached atomic.Bool // the upstream may have seen the request; the connection's own goroutine sets it
 	sum     hash.Hash
@@ -171,11 +173,14 @@ func (c *call) serve(w http.ResponseWriter, rc *http.ResponseController, r *http
 	if no := grant.admits(c.protocol.Name(), asked, c.began); no != nil {
 		return no
 	}
+	if no := c.gate.permitted(grant, c.protocol.Name(), asked, c.began); no != nil {
+		return no
+	}
 	ctx, cancel := context.WithCancelCause(r.Context())
 	defer cancel(nil)
 	defer time.AfterFunc(time.Until(grant.Until), func() { cancel(timeIsUp) }).Stop()
-	c.flow = flow{cancel: cancel, hold: grant.hold(asked)}
-	if no := c.tenancy.admit(&c.flow, c.began); no != nil {
+	c.flow = flow{cancel: cancel, hold: grant.hold(asked), protocol: c.protocol.Name(), asked: asked}
+	if no := c.gate.admit(c.tenancy, &c.flow, c.began); no != nil {
 		return no
 	}
 	sent := sha256.Sum256(body)
@@ -188,6 +193,12 @@ func (c *call) serve(w http.ResponseWriter, rc *http.ResponseController, r *http
 	opened := Record{Kind: Opened, Time: c.began, Grant: grant.ID, Call: c.id, Protocol: c.protocol.Name(), Stream: asked.Stream, Hold: &c.flow.hold}
 	if err := c.gate.record(ctx, opened, c.gate.cfg.Log.Written); err != nil {
 		return c.failed(ctx)
+	}
+	if c.watches(); len(c.guards) > 0 {
+		if no := c.judgeRequest(ctx, body); no != nil {
+			c.end.Outcome, c.end.Status = Unsent, no.Status()
+			return no
+		}
 	}
 	up := c.gate.upstreams[grant.Upstream]
 	c.names, c.named.secrets, c.meter = Names{grant.Model, grant.Codename}, c.tenancy.secrets, c.protocol.Meter(asked)
@@ -334,12 +345,22 @@ func (c *call) answer(ctx context.Context, w http.ResponseWriter, rc *http.Respo
 		body = c.tenancy.secrets.maskAnswer(c.meter.Body(body, c.names))
 		c.named.look(c.meter.Generated())
 		c.end.Outcome = Unmetered
+		if len(c.guards) > 0 {
+			if no := c.judgeAnswer(ctx, c.meter.Generated()); no != nil {
+				clear(w.Header())
+				c.end.Status = no.Status()
+				return no
+			}
+		}
 	}
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	c.allowWrite(ctx, rc)
 	w.WriteHeader(resp.StatusCode)
 	_, _ = w.Write(body)
 	c.seen(body)
+	if c.whole = true; len(c.guards) > 0 {
+		_ = rc.Flush() // the caller does not wait for guards that only observe
+	}
 	return nil
 }
 
@@ -348,27 +369,49 @@ func (c *call) answer(ctx context.Context, w http.ResponseWriter, rc *http.Respo
 func (c *call) stream(ctx context.Context, w io.Writer, rc *http.ResponseController, from io.Reader) {
 	events := newEvents(from)
 	out := bufio.NewWriterSize(w, 8<<10)
+	var held []byte // what safeguards keep back
 	for {
 		event, err := events.next()
+		var no *Refusal
+		hold := false
 		if len(event) > 0 && (err == nil || errors.Is(err, io.EOF)) { // part of an event is worth nothing to the caller
 			if c.end.First == 0 {
 				c.end.First = time.Since(c.began).Microseconds()
 			}
 			shown := c.tenancy.secrets.maskEvent(c.meter.Event(event, c.names))
 			c.named.look(c.meter.Generated())
-			c.seen(shown)
-			if _, werr := out.Write(shown); werr != nil {
-				return
+			if len(c.guards) > 0 {
+				no, hold = c.judgeEvent(ctx, c.meter.Generated(), len(held), false)
+				held = append(held, shown...)
+				shown = held
+			}
+			if no == nil && !hold {
+				held = held[:0]
+				c.seen(shown)
+				if _, werr := out.Write(shown); werr != nil {
+					return
+				}
 			}
 		}
-		if err == nil && events.waiting() {
+		if errors.Is(err, io.EOF) && no == nil && len(c.guards) > 0 {
+			no, _ = c.judgeEvent(ctx, nil, len(held), true)
+			if no == nil {
+				c.seen(held)
+				_, _ = out.Write(held)
+			}
+		}
+		if err == nil && no == nil && events.waiting() {
 			continue // the next one is here already
 		}
-		if errors.Is(err, io.EOF) {
-			c.end.Outcome = Unmetered
-		} else if err != nil {
-			no, ok := errors.AsType[*Refusal](context.Cause(ctx))
-			if !ok {
+		switch {
+		case no != nil:
+			err = no // ends the loop
+			_, _ = out.Write(c.protocol.Cut(*no))
+		case errors.Is(err, io.EOF):
+			c.end.Outcome, c.whole = Unmetered, true
+		case err != nil:
+			var ok bool
+			if no, ok = errors.AsType[*Refusal](context.Cause(ctx)); !ok {
 				no = refuse(NoUpstream, "the model's server broke off this answer")
 			}
 			_, _ = out.Write(c.protocol.Cut(*no))
@@ -419,7 +462,7 @@ func (c *call) settle() {
 		c.end.Charge = Amount{}
 	case Metered, Unmetered, Cut:
 	}
-	c.end.Named = c.named.counts
+	c.end.Named, c.end.Judged = c.named.counts, c.judged()
 	c.end.Answer = "sha256:" + hex.EncodeToString(c.sum.Sum(nil))
 	c.end.Whole = time.Since(c.began).Microseconds()
 	// An end that cannot be written is charged all the same; the next open finds the hold.

@@ -18,6 +18,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"proofhouse/internal/policy"
 	"proofhouse/internal/proofhouse"
 	"proofhouse/internal/vault"
 )
@@ -29,6 +30,10 @@ type Config struct {
 	// Boot names the machine's present start. As long as it is the same, what was
 	// written is there, synced or not; "" is unknown, and never the same.
 	Boot string
+	// Policies decide on each call beyond what its grant says; nil: the grant alone.
+	Policies *policy.Set
+	// Guards are the classifiers that grants can name.
+	Guards map[string]Guard
 	// Log keeps the record. It holds everything that the accounts are made
 	// from, so that a gate which was killed knows what was spent.
 	Log Log
@@ -70,7 +75,9 @@ type Gate struct {
 	upstreams map[string]Upstream
 	snapshot  atomic.Pointer[map[string]*tenancy] // by the key's hash; replaced, never changed
 
-	mu sync.Mutex // guards replacing the snapshot
+	suspended atomic.Pointer[[]Suspension] // replaced, never changed
+
+	mu sync.Mutex // guards replacing the snapshot and suspended
 }
 
 // tenancy is a grant in use.
@@ -89,8 +96,10 @@ type tenancy struct {
 
 // flow is a call under way.
 type flow struct {
-	cancel context.CancelCauseFunc
-	hold   Amount
+	cancel   context.CancelCauseFunc
+	hold     Amount
+	protocol string
+	asked    Call
 }
 
 // Open opens a gate. past holds the records that the log has already, in
@@ -123,6 +132,7 @@ func Open(cfg Config, past []Record) (*Gate, error) {
 	if err := g.chargeLost(state); err != nil {
 		return nil, err
 	}
+	g.suspended.Store(&state.Suspended)
 	byKey := map[string]*tenancy{}
 	for _, grant := range state.Grants {
 		if _, ok := g.upstreams[grant.Upstream]; !ok {
@@ -226,13 +236,16 @@ func (g *Gate) Grants() []Grant {
 	return all
 }
 
-// admit reserves a call's hold and enters it among those that a revocation
-// cuts: both or neither, so no call can slip between.
-func (t *tenancy) admit(f *flow, now time.Time) *Refusal {
+// admit reserves a call's hold and enters it among those that a revocation or
+// a suspension cuts: both or neither, so no call can slip between.
+func (g *Gate) admit(t *tenancy, f *flow, now time.Time) *Refusal {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.revoked != nil {
 		return t.revoked
+	}
+	if no := g.suspension(t, f); no != nil {
+		return no
 	}
 	next, no := t.account.Reserve(t.grant.Limits, f.hold, now)
 	if no != nil {

@@ -28,10 +28,11 @@ type Grant struct {
 	Rates  Rates     `json:"rates"`
 	// ByReference permits inputs that the gate does not see, such as file_id;
 	// each holds Limits.Context input tokens.
-	ByReference bool   `json:"by_reference,omitempty"`
-	KeyHash     string `json:"key_hash"` // of the key, see HashKey
-	Issuer      string `json:"issuer"`
-	Reason      string `json:"reason"`
+	ByReference bool        `json:"by_reference,omitempty"`
+	Safeguards  []Safeguard `json:"safeguards,omitempty"`
+	KeyHash     string      `json:"key_hash"` // of the key, see HashKey
+	Issuer      string      `json:"issuer"`
+	Reason      string      `json:"reason"`
 }
 
 // Limits bound a grant. 0 sets no bound, but for OutputCap and Until each
@@ -70,6 +71,11 @@ func (g *Grant) Validate() error {
 	} {
 		if c.wrong {
 			return proofhouse.Errorf(proofhouse.Invalid, nil, "%s", c.what)
+		}
+	}
+	for _, s := range g.Safeguards {
+		if err := s.Validate(); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -1,9 +1,11 @@
 package gate
 
 import (
+	"slices"
 	"time"
 
 	"proofhouse/internal/chat"
+	"proofhouse/internal/policy"
 )
 
 // Record is one entry of the gate's log: metadata only, never a body.
@@ -19,6 +21,9 @@ type Record struct {
 	Hold  *Amount `json:"hold,omitempty"`  // of Opened, Covered and Unaccounted
 	End   *End    `json:"end,omitempty"`   // of Ended
 	Note  string  `json:"note,omitempty"`
+
+	Suspension *Suspension      `json:"suspension,omitempty"` // of SuspendedCalls and ResumedCalls
+	Decision   *policy.Decision `json:"decision,omitempty"`   // of Denied
 }
 
 // Kind is what a Record says.
@@ -32,7 +37,11 @@ const (
 	RevokedGrant Kind = "revoked"
 	Covered      Kind = "covered"     // up to Hold may be used of the grant in all, with what may be lost of the record; Note is Config.Boot
 	Unaccounted  Kind = "unaccounted" // Hold is charged for calls whose records were lost with the machine
-	Closed       Kind = "closed"      // the gate ended in order: nothing before this was lost
+	// Denied is a call that a policy refused.
+	Denied         Kind = "denied"
+	SuspendedCalls Kind = "suspended"
+	ResumedCalls   Kind = "resumed"
+	Closed         Kind = "closed" // the gate ended in order: nothing before this was lost
 )
 
 // End is how a call ended.
@@ -51,6 +60,8 @@ type End struct {
 	// Named counts the secret names in the text that was generated, which
 	// passed as it was.
 	Named map[SecretKind]int64 `json:"named,omitempty"`
+	// Judged is what the grant's safeguards did.
+	Judged []Judged `json:"judged,omitempty"`
 }
 
 // Outcome is why a call was charged what it was.
@@ -70,7 +81,9 @@ type State struct {
 	Grants   []Grant
 	Accounts map[string]Account // by grant
 	Revoked  map[string]string  // the sentence for the caller, by grant
-	Covered  map[string]Record  // the last one, by grant, unless the gate was closed in order after it
+	// Suspended are the suspensions in force, oldest first.
+	Suspended []Suspension
+	Covered   map[string]Record // the last one, by grant, unless the gate was closed in order after it
 }
 
 // Fold adds up records in their order. A call that was opened and never ended
@@ -98,6 +111,11 @@ func Fold(records []Record) State {
 			spend(r.Grant, r.End.Charge)
 		case RevokedGrant:
 			s.Revoked[r.Grant] = "this key was revoked"
+		case SuspendedCalls:
+			s.Suspended = append(s.Suspended, *r.Suspension)
+		case ResumedCalls:
+			s.Suspended = slices.DeleteFunc(s.Suspended, func(x Suspension) bool { return x.ID == r.Suspension.ID })
+		case Denied:
 		case Covered:
 			s.Covered[r.Grant] = r
 		case Unaccounted:

@@ -37,6 +37,8 @@ const (
 	Busy            Reason = "rate_limit_exceeded"          // streams or requests a minute; later it may fit
 	Revoked         Reason = "access_revoked"               // while the answer was under way
 	NoUpstream      Reason = "upstream_unavailable"         // the model's server did not answer
+	Suspended       Reason = "suspended"                    // this kind of request, for a time
+	Guarded         Reason = "safeguard"                    // a safeguard does not let it pass
 	Unpriced        Reason = "price_unknown"                // nothing is admitted that cannot be priced
 )
 
@@ -46,7 +48,7 @@ var statuses = map[Reason]int{
 	HeadersTooLarge: http.StatusRequestHeaderFieldsTooLarge, Encoded: http.StatusUnsupportedMediaType,
 	BadKey: http.StatusUnauthorized, NotInTime: http.StatusForbidden, UnknownModel: http.StatusNotFound, NoSuchPath: http.StatusNotFound,
 	NotGranted: http.StatusForbidden, Spent: http.StatusTooManyRequests, Busy: http.StatusTooManyRequests,
-	Revoked: http.StatusForbidden, NoUpstream: http.StatusBadGateway, Unpriced: http.StatusForbidden,
+	Suspended: http.StatusForbidden, Guarded: http.StatusForbidden, Revoked: http.StatusForbidden, NoUpstream: http.StatusBadGateway, Unpriced: http.StatusForbidden,
 }
 
 // Status is the HTTP status of the refusal.

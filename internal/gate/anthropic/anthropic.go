@@ -69,7 +69,7 @@ func kind(why gate.Reason) string {
 		return "request_too_large"
 	case gate.BadKey:
 		return "authentication_error"
-	case gate.NotInTime, gate.NotGranted, gate.Revoked, gate.Unpriced:
+	case gate.NotInTime, gate.NotGranted, gate.Revoked, gate.Suspended, gate.Guarded, gate.Unpriced:
 		return "permission_error"
 	case gate.UnknownModel, gate.NoSuchPath:
 		return "not_found_error"

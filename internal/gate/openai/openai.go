@@ -57,7 +57,7 @@ func kind(why gate.Reason) string {
 		return "rate_limit_error"
 	case gate.BadKey:
 		return "authentication_error"
-	case gate.NotInTime, gate.NotGranted, gate.Revoked, gate.Unpriced:
+	case gate.NotInTime, gate.NotGranted, gate.Revoked, gate.Suspended, gate.Guarded, gate.Unpriced:
 		return "permission_error"
 	case gate.BadRequest, gate.TooLarge, gate.HeadersTooLarge, gate.Encoded, gate.UnknownModel, gate.NoSuchPath:
 		return "invalid_request_error"
