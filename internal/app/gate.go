@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -57,7 +58,7 @@ const maxWindow = 30 * 24 * time.Hour
 
 // protocols are all that the gate speaks.
 func protocols() []gate.Protocol {
-	return []gate.Protocol{openai.Chat{}, openai.Responses{}, anthropic.Messages{}}
+	return []gate.Protocol{openai.Chat{}, openai.Responses{}, openai.Count{}, anthropic.Messages{}, anthropic.Count{}}
 }
 
 // ServeGate serves a gate until ctx ends: with the new grant of the request,
@@ -105,6 +106,7 @@ func (a *App) ServeGate(ctx context.Context, req GateRequest) error {
 	for _, p := range protocols() {
 		grant.Protocols = append(grant.Protocols, p.Name())
 	}
+	grant.Protocols = slices.Compact(grant.Protocols) // those that count go by the name of those that write
 	if err := g.Grant(ctx, grant, now); err != nil {
 		return err
 	}

@@ -73,6 +73,9 @@ func mul(a, b int64) int64 {
 // hold is the most that a call can take: every input token at the dearest
 // rate at which one can be charged, every answer as long as it may get.
 func (g *Grant) hold(c Call) Amount {
+	if c.Counting {
+		return Amount{Requests: 1}
+	}
 	in, out := c.Inputs, c.OutputCap
 	if c.ByRef != "" {
 		in = add(in, g.Limits.Context)
@@ -104,19 +107,8 @@ type Account struct {
 // Reserve takes a hold if all of it fits within l beside what is spent and
 // held; it never takes a part of one. The refusal says which limit was met.
 func (a Account) Reserve(l Limits, hold Amount, now time.Time) (Account, *Refusal) {
-	total := a.Spent.plus(a.Held).plus(hold)
-	for _, c := range []struct {
-		total, limit, left int64
-		what               string
-	}{
-		{total.Requests, l.Requests, l.Requests - a.Spent.Requests - a.Held.Requests, "requests"},
-		{total.Input, l.Input, l.Input - a.Spent.Input - a.Held.Input, "input tokens"},
-		{total.Output, l.Output, l.Output - a.Spent.Output - a.Held.Output, "output tokens"},
-		{total.NanoDollars, l.NanoDollars, l.NanoDollars - a.Spent.NanoDollars - a.Held.NanoDollars, "nano-dollars"},
-	} {
-		if c.limit > 0 && c.total > c.limit {
-			return a, refuse(Spent, "this request could take more than the %d %s that are left of this key's budget of %d: ask for fewer output tokens, or the issuer for more", max(c.left, 0), c.what, c.limit)
-		}
+	if no := a.fits(l, hold); no != nil {
+		return a, no
 	}
 	if l.Streams > 0 && a.Open >= l.Streams {
 		return a, refuse(Busy, "%d calls are under way, which is as many as this key permits at once", a.Open)
@@ -133,6 +125,25 @@ func (a Account) Reserve(l Limits, hold Amount, now time.Time) (Account, *Refusa
 	}
 	a.Held, a.Open = a.Held.plus(hold), a.Open+1
 	return a, nil
+}
+
+// fits says which of the budgets in l a hold does not fit, or nil.
+func (a Account) fits(l Limits, hold Amount) *Refusal {
+	total := a.Spent.plus(a.Held).plus(hold)
+	for _, c := range []struct {
+		total, limit, left int64
+		what               string
+	}{
+		{total.Requests, l.Requests, l.Requests - a.Spent.Requests - a.Held.Requests, "requests"},
+		{total.Input, l.Input, l.Input - a.Spent.Input - a.Held.Input, "input tokens"},
+		{total.Output, l.Output, l.Output - a.Spent.Output - a.Held.Output, "output tokens"},
+		{total.NanoDollars, l.NanoDollars, l.NanoDollars - a.Spent.NanoDollars - a.Held.NanoDollars, "nano-dollars"},
+	} {
+		if c.limit > 0 && c.total > c.limit {
+			return refuse(Spent, "this request could take more than the %d %s that are left of this key's budget of %d: ask for fewer output tokens, or the issuer for more", max(c.left, 0), c.what, c.limit)
+		}
+	}
+	return nil
 }
 
 // Settle puts a charge in the place of a hold that Reserve took. A charge above

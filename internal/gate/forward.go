@@ -180,18 +180,18 @@ func (c *call) serve(w http.ResponseWriter, rc *http.ResponseController, r *http
 	defer cancel(nil)
 	defer time.AfterFunc(time.Until(grant.Until), func() { cancel(timeIsUp) }).Stop()
 	c.flow = flow{cancel: cancel, hold: grant.hold(asked), protocol: c.protocol.Name(), asked: asked}
-	if no := c.gate.admit(c.tenancy, &c.flow, c.began); no != nil {
+	no := c.gate.admit(c.tenancy, &c.flow, c.began)
+	if no != nil && no.Reason == Spent && len(grant.Safeguards) == 0 { // what is to be judged first is not sent to be counted
+		if hold, ok := c.counted(r, body, asked); ok {
+			c.flow.hold = hold
+			no = c.gate.admit(c.tenancy, &c.flow, c.began)
+		}
+	}
+	if no != nil {
 		return no
 	}
-	sent := sha256.Sum256(body)
-	c.end = End{Outcome: Cut, Request: "sha256:" + hex.EncodeToString(sent[:]), Sent: int64(len(body))}
-	c.sum = sha256.New()
 	defer c.settle()
-	if err := c.gate.cover(ctx, c.tenancy, c.flow.hold, c.began); err != nil {
-		return c.failed(ctx)
-	}
-	opened := Record{Kind: Opened, Time: c.began, Grant: grant.ID, Call: c.id, Protocol: c.protocol.Name(), Stream: asked.Stream, Hold: &c.flow.hold}
-	if err := c.gate.record(ctx, opened, c.gate.cfg.Log.Written); err != nil {
+	if err := c.open(ctx, body, asked); err != nil {
 		return c.failed(ctx)
 	}
 	if c.watches(); len(c.guards) > 0 {
@@ -200,9 +200,7 @@ func (c *call) serve(w http.ResponseWriter, rc *http.ResponseController, r *http
 			return no
 		}
 	}
-	up := c.gate.upstreams[grant.Upstream]
-	c.names, c.named.secrets, c.meter = Names{grant.Model, grant.Codename}, c.tenancy.secrets, c.protocol.Meter(asked)
-	resp, err := c.send(ctx, r, up, c.edit(body, asked))
+	resp, err := c.send(ctx, r, c.edit(body, asked))
 	if err != nil {
 		return c.failed(ctx)
 	}
@@ -210,6 +208,19 @@ func (c *call) serve(w http.ResponseWriter, rc *http.ResponseController, r *http
 	// Whoever does not take in what is written to it is not waited for once access has ended.
 	defer context.AfterFunc(ctx, func() { _ = rc.SetWriteDeadline(time.Now().Add(cutPatience)) })()
 	return c.answer(ctx, w, rc, resp)
+}
+
+// open writes down a call that was admitted.
+func (c *call) open(ctx context.Context, body []byte, asked Call) error {
+	sent, grant := sha256.Sum256(body), &c.tenancy.grant
+	c.sum, c.meter = sha256.New(), c.protocol.Meter(asked)
+	c.names, c.named.secrets = Names{grant.Model, grant.Codename}, c.tenancy.secrets
+	c.end = End{Outcome: Cut, Request: "sha256:" + hex.EncodeToString(sent[:]), Sent: int64(len(body))}
+	if err := c.gate.cover(ctx, c.tenancy, c.flow.hold, c.began); err != nil {
+		return err
+	}
+	opened := Record{Kind: Opened, Time: c.began, Grant: grant.ID, Call: c.id, Protocol: c.protocol.Name(), Stream: asked.Stream, Hold: &c.flow.hold}
+	return c.gate.record(ctx, opened, c.gate.cfg.Log.Written)
 }
 
 // timeIsUp ends a call whose grant ends.
@@ -233,7 +244,7 @@ func readBody(r io.Reader, length int64) ([]byte, error) {
 func (c *call) edit(body []byte, asked Call) [][]byte {
 	model, _ := json.Marshal(c.tenancy.grant.Model)
 	edits := []Splice{{Span: asked.ModelAt, With: model}}
-	if asked.OutputCap == 0 {
+	if asked.OutputCap == 0 && !asked.Counting {
 		edits = append(edits, Splice{Span{bytes.IndexByte(body, '{') + 1, 0}, []byte(`"` + asked.CapField + `":` + strconv.FormatInt(c.tenancy.grant.Limits.OutputCap, 10) + ",")})
 	}
 	if asked.Switch != nil {
@@ -251,10 +262,11 @@ const joinMax = 64 << 10
 var hop = []string{
 	"Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade",
 	"Cookie", "Accept-Encoding", "Content-Length", "Expect", "Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-Ip",
-	"Openai-Organization", "Openai-Project",
+	"Openai-Organization", "Openai-Project", "Anthropic-Workspace-Id",
 }
 
-func (c *call) send(ctx context.Context, r *http.Request, up Upstream, pieces [][]byte) (*http.Response, error) {
+func (c *call) send(ctx context.Context, r *http.Request, pieces [][]byte) (*http.Response, error) {
+	up := c.gate.upstreams[c.tenancy.grant.Upstream]
 	target := *up.Base
 	target.Path = strings.TrimSuffix(target.Path, "/") + c.protocol.Path()
 	target.RawQuery = r.URL.RawQuery
@@ -334,7 +346,7 @@ func (c *call) answer(ctx context.Context, w http.ResponseWriter, rc *http.Respo
 	}
 	body, err := readBody(io.LimitReader(resp.Body, answerMax+1), resp.ContentLength)
 	if err != nil || len(body) > answerMax {
-		maps.DeleteFunc(w.Header(), func(name string, _ []string) bool { return name != "Connection" })
+		clearAnswer(w.Header())
 		return c.failed(ctx)
 	}
 	c.end.First = time.Since(c.began).Microseconds()
@@ -347,7 +359,7 @@ func (c *call) answer(ctx context.Context, w http.ResponseWriter, rc *http.Respo
 		c.end.Outcome = Unmetered
 		if len(c.guards) > 0 {
 			if no := c.judgeAnswer(ctx, c.meter.Generated()); no != nil {
-				clear(w.Header())
+				clearAnswer(w.Header())
 				c.end.Status = no.Status()
 				return no
 			}
@@ -362,6 +374,11 @@ func (c *call) answer(ctx context.Context, w http.ResponseWriter, rc *http.Respo
 		_ = rc.Flush() // the caller does not wait for guards that only observe
 	}
 	return nil
+}
+
+// clearAnswer takes the upstream's headers out of h.
+func clearAnswer(h http.Header) {
+	maps.DeleteFunc(h, func(name string, _ []string) bool { return name != "Connection" })
 }
 
 // stream passes events as they arrive, whole ones only, and flushes once for
@@ -455,12 +472,15 @@ func (c *call) settle() {
 			c.end.Outcome, c.end.Charge = Metered, c.tenancy.grant.charge(usage)
 		}
 	}
+	if c.flow.asked.Counting && c.end.Outcome == Unmetered {
+		c.end.Outcome = Counted
+	}
 	switch c.end.Outcome {
 	case Failed:
 		c.end.Charge = Amount{Requests: 1}
 	case Unsent:
 		c.end.Charge = Amount{}
-	case Metered, Unmetered, Cut:
+	case Metered, Unmetered, Counted, Cut:
 	}
 	c.end.Named, c.end.Judged = c.named.counts, c.judged()
 	c.end.Answer = "sha256:" + hex.EncodeToString(c.sum.Sum(nil))

@@ -256,6 +256,13 @@ func (g *Gate) admit(t *tenancy, f *flow, now time.Time) *Refusal {
 	return nil
 }
 
+// fits says whether the budget has room for hold at this moment.
+func (t *tenancy) fits(hold Amount) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.account.fits(t.grant.Limits, hold) == nil
+}
+
 // settle ends a call that admit let in.
 func (t *tenancy) settle(f *flow, charge Amount) {
 	t.mu.Lock()

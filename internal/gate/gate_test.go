@@ -96,7 +96,7 @@ func open(t testing.TB, answer func(gatetest.Request) gatetest.Answer, change fu
 		Limits: gate.Limits{Requests: 1000, Output: 1_000_000, OutputCap: 1000},
 	}
 	h.cfg = gate.Config{
-		Protocols: []gate.Protocol{openai.Chat{}, openai.Responses{}, anthropic.Messages{}},
+		Protocols: []gate.Protocol{openai.Chat{}, openai.Responses{}, openai.Count{}, anthropic.Messages{}, anthropic.Count{}},
 		Upstreams: []gate.Upstream{{Name: "up", Base: h.up.Base(), Key: upstreamKey, Secrets: []string{host}}},
 		Log:       h.log,
 	}
@@ -272,7 +272,7 @@ func TestExact(t *testing.T) {
 			"Openai-Organization": "titan-labs", "Server": "titan", "X-Ms-Deployment-Name": "t9", "Anthropic-Ratelimit-Unified-Status": "allowed", "Cf-Ray": "1",
 		}, Chunks: []string{oddAnswer}}
 	}, nil)
-	resp := h.post(t, completions+"?beta=true", h.key, odd, "Anthropic-Beta", "a,b", "Idempotency-Key", "k", "X-Stainless-Lang", "go", "Cookie", "c=1", "X-Forwarded-For", "10.0.0.1")
+	resp := h.post(t, completions+"?beta=true", h.key, odd, "Anthropic-Beta", "a,b", "Idempotency-Key", "k", "X-Stainless-Lang", "go", "Cookie", "c=1", "Anthropic-Workspace-Id", "w", "Openai-Project", "p", "X-Forwarded-For", "10.0.0.1")
 	if got, want := read(t, resp), strings.Replace(oddAnswer, "Titan-9-secret-2026", codename, 1); got != want {
 		t.Errorf("answer\n%q, want\n%q", got, want)
 	}
@@ -280,7 +280,7 @@ func TestExact(t *testing.T) {
 	if want := strings.Replace(odd, codename, realName, 1); up.Body != want || up.Query != "beta=true" {
 		t.Errorf("upstream got %q ?%s, want %q", up.Body, up.Query, want)
 	}
-	for name, want := range map[string]string{"Anthropic-Beta": "a,b", "Idempotency-Key": "k", "X-Stainless-Lang": "go", "Authorization": "Bearer " + upstreamKey, "Cookie": "", "X-Forwarded-For": "", "Accept-Encoding": ""} {
+	for name, want := range map[string]string{"Anthropic-Beta": "a,b", "Idempotency-Key": "k", "X-Stainless-Lang": "go", "Authorization": "Bearer " + upstreamKey, "Cookie": "", "Anthropic-Workspace-Id": "", "Openai-Project": "", "X-Forwarded-For": "", "Accept-Encoding": ""} {
 		if got := up.Header.Get(name); got != want {
 			t.Errorf("upstream header %s is %q, want %q", name, got, want)
 		}

@@ -74,6 +74,9 @@ type Call struct {
 	// anyway. HideUsage says that the caller did not ask for it.
 	Switch    *Splice
 	HideUsage bool
+	// Counting says that only tokens are counted and none generated: there is
+	// nothing to hold and no output to cap.
+	Counting bool
 }
 
 // Span is a stretch of bytes.

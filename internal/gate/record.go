@@ -71,6 +71,7 @@ type Outcome string
 const (
 	Metered   Outcome = "metered"   // by the usage that the upstream reported
 	Unmetered Outcome = "unmetered" // the upstream reported none: the whole hold
+	Counted   Outcome = "counted"   // the upstream counted tokens and generated none: one request
 	Cut       Outcome = "cut"       // ended before usage was known: the whole hold
 	Failed    Outcome = "failed"    // the upstream answered with an error: no tokens
 	Unsent    Outcome = "unsent"    // the upstream was not reached: nothing

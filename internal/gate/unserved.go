@@ -43,6 +43,8 @@ var unserved = []struct{ path, why string }{
 	{"/api/tags", ollama},
 	{"/api/embed", ollama},
 	{"/v1beta", "this is another vendor's protocol: use /v1/responses, /v1/chat/completions or /v1/messages"},
+	{"/tokenize", tokens},
+	{"/detokenize", tokens},
 	{"/completion", served},
 	{"/completions", served},
 	{"/chat/completions", "the base URL lacks /v1: use /v1/chat/completions"},
@@ -56,6 +58,7 @@ const (
 	kept    = "what is kept at the upstream cannot be metered: send the content in the request itself"
 	owned   = "the account at the upstream is its owner's: ask the issuer of this key about its budget"
 	ollama  = "this is another server's protocol: use /v1/chat/completions"
+	tokens  = "tokens would tell which model this is: count them by /v1/messages/count_tokens or /v1/responses/input_tokens"
 	served  = "this server's own protocol is not served: use /v1/chat/completions"
 )
 

@@ -77,6 +77,7 @@ func TestByRef(t *testing.T) {
 		{`"context_management":{"edits":[{"type":"compact_20260112"}]}`, "context_management"},
 		{`"context_management":{"edits":[{"type":"clear_tool_uses_20250919"}]}`, ""},
 		{`"metadata":{"file_id":"x"}`, ""},
+		{`"compaction":{"type":"enabled"}`, "context_management"},
 	} {
 		got, err := Messages{}.Read([]byte(`{"model":"m",` + c.fields + `}`))
 		if err != nil || got.ByRef != c.want {

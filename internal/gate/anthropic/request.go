@@ -33,7 +33,7 @@ func (Messages) Read(body []byte) (gate.Call, error) {
 		return gate.Call{}, err
 	}
 	f, err := gate.Governed(root, "the body", "model", "stream", "max_tokens", "n", "best_of", "tools", "messages",
-		"mcp_servers", "container", "context_management")
+		"mcp_servers", "container", "context_management", "compaction")
 	if err != nil {
 		return gate.Call{}, err
 	}
@@ -67,7 +67,7 @@ func (Messages) Read(body []byte) (gate.Call, error) {
 			c.ByRef = name
 		}
 	}
-	compacts := false
+	compacts := !f["compaction"].Null()
 	gate.Walk(f["context_management"], func(_ []string, v gate.Value) bool {
 		typ, _ := v.Text()
 		compacts = compacts || strings.HasPrefix(typ, "compact")
