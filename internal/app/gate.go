@@ -142,12 +142,29 @@ func (a *App) ServeGate(ctx context.Context, req GateRequest) error {
 			return nil
 		})
 	}
+	work.Go(func() error { return sweepGate(ctx, g) })
 	serve(public, g)
 	serve(admin, adminHandler(g))
 	if req.Ready != nil {
 		req.Ready(GateReady{"http://" + public.Addr().String(), grant.ID, grant.Codename, key, grant.Until})
 	}
 	return errors.Join(work.Wait(), g.Close(context.WithoutCancel(ctx), time.Now()))
+}
+
+// sweepGate charges leaked holds, every minute until ctx ends.
+func sweepGate(ctx context.Context, g *gate.Gate) error {
+	tick := time.NewTicker(time.Minute)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case now := <-tick.C:
+			if _, err := g.Sweep(ctx, now); err != nil && ctx.Err() == nil {
+				return err
+			}
+		}
+	}
 }
 
 // bootID names the machine's present start; "" where the system does not say.
@@ -232,6 +249,7 @@ func (a *App) listenAdmin(ctx context.Context) (net.Listener, error) {
 type GateUse struct {
 	Grant   gate.Grant   `json:"grant"`
 	Account gate.Account `json:"account"`
+	Swept   []gate.Swept `json:"swept,omitempty"` // the last ones
 }
 
 // Revocation is what a revocation did.
@@ -244,9 +262,9 @@ type Revocation struct {
 func adminHandler(g *gate.Gate) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /grants", func(w http.ResponseWriter, _ *http.Request) {
-		uses, accounts := []GateUse{}, g.Accounts()
+		uses, accounts, swept := []GateUse{}, g.Accounts(), g.Swept()
 		for _, grant := range g.Grants() {
-			uses = append(uses, GateUse{grant, accounts[grant.ID]})
+			uses = append(uses, GateUse{grant, accounts[grant.ID], swept[grant.ID]})
 		}
 		_ = json.NewEncoder(w).Encode(uses)
 	})

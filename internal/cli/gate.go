@@ -115,6 +115,11 @@ func (c *console) gateList() *cobra.Command {
 					})
 				}
 				table(w, rows...)
+				for _, u := range uses {
+					for _, s := range u.Swept {
+						fmt.Fprintf(w, "%s: call %s, swept %s: %s\n", u.Grant.ID, s.Call, s.Time.UTC().Format(time.RFC3339), s.Why)
+					}
+				}
 			})
 		}),
 	}

@@ -28,6 +28,7 @@ const answerMax = 256 << 20
 // protocol's shape.
 func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// Deadlines are the connection's and outlive a request: each one sets its own.
+	defer hush()
 	rc := http.NewResponseController(w)
 	began := time.Now()
 	_ = rc.SetReadDeadline(began.Add(g.cfg.Stall))
@@ -61,7 +62,9 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			break
 		}
 		c := &call{gate: g, tenancy: t, protocol: p, id: proofhouse.Token(10), began: began, writeBy: began.Add(g.cfg.Stall)}
-		no = c.serve(w, rc, r)
+		if no = c.serve(w, rc, r); no != nil && c.begun {
+			panic(http.ErrAbortHandler) // an answer that has begun can only break off
+		}
 	}
 	if no != nil {
 		_ = rc.SetReadDeadline(time.Now().Add(restPatience))
@@ -124,6 +127,7 @@ func listModels(w http.ResponseWriter, grant Grant, name string) *Refusal {
 
 func answerRefusal(w http.ResponseWriter, p Protocol, no *Refusal) {
 	h := w.Header()
+	clearAnswer(h)
 	h.Set("Content-Type", "application/json")
 	h.Set("X-Should-Retry", strconv.FormatBool(no.Retry()))
 	switch no.Reason {
@@ -151,12 +155,15 @@ type call struct {
 	guards  []*watch
 	whole   bool // all of the answer was passed
 	end     End
+	note    string      // why it ended so, for the record
+	begun   bool        // the answer's status is written
 	reached atomic.Bool // the upstream may have seen the request; the connection's own goroutine sets it
 	sum     hash.Hash
 }
 
 // serve passes the request, and returns a refusal as long as nothing has been written to w.
-func (c *call) serve(w http.ResponseWriter, rc *http.ResponseController, r *http.Request) *Refusal {
+func (c *call) serve(w http.ResponseWriter, rc *http.ResponseController, r *http.Request) (no *Refusal) {
+	defer c.survive(&no)
 	body, err := readBody(http.MaxBytesReader(w, r.Body, c.gate.cfg.BodyMax), r.ContentLength)
 	if err != nil {
 		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
@@ -179,8 +186,8 @@ func (c *call) serve(w http.ResponseWriter, rc *http.ResponseController, r *http
 	ctx, cancel := context.WithCancelCause(r.Context())
 	defer cancel(nil)
 	defer time.AfterFunc(time.Until(grant.Until), func() { cancel(timeIsUp) }).Stop()
-	c.flow = flow{cancel: cancel, hold: grant.hold(asked), protocol: c.protocol.Name(), asked: asked}
-	no := c.gate.admit(c.tenancy, &c.flow, c.began)
+	c.flow = flow{call: c.id, cancel: cancel, hold: grant.hold(asked), protocol: c.protocol.Name(), asked: asked}
+	no = c.gate.admit(c.tenancy, &c.flow, c.began)
 	if no != nil && no.Reason == Spent && len(grant.Safeguards) == 0 { // what is to be judged first is not sent to be counted
 		if hold, ok := c.counted(r, body, asked); ok {
 			c.flow.hold = hold
@@ -191,6 +198,7 @@ func (c *call) serve(w http.ResponseWriter, rc *http.ResponseController, r *http
 		return no
 	}
 	defer c.settle()
+	defer c.survive(&no)
 	if err := c.open(ctx, body, asked); err != nil {
 		return c.failed(ctx)
 	}
@@ -213,9 +221,9 @@ func (c *call) serve(w http.ResponseWriter, rc *http.ResponseController, r *http
 // open writes down a call that was admitted.
 func (c *call) open(ctx context.Context, body []byte, asked Call) error {
 	sent, grant := sha256.Sum256(body), &c.tenancy.grant
-	c.sum, c.meter = sha256.New(), c.protocol.Meter(asked)
-	c.names, c.named.secrets = Names{grant.Model, grant.Codename}, c.tenancy.secrets
+	c.sum, c.names, c.named.secrets = sha256.New(), Names{grant.Model, grant.Codename}, c.tenancy.secrets
 	c.end = End{Outcome: Cut, Request: "sha256:" + hex.EncodeToString(sent[:]), Sent: int64(len(body))}
+	c.meter = c.protocol.Meter(asked)
 	if err := c.gate.cover(ctx, c.tenancy, c.flow.hold, c.began); err != nil {
 		return err
 	}
@@ -336,9 +344,10 @@ func (c *call) answer(ctx context.Context, w http.ResponseWriter, rc *http.Respo
 			}
 		}
 	}
-	c.end.Status = resp.StatusCode
+	c.end.Status, c.end.Upstream = resp.StatusCode, resp.StatusCode
 	if kind, _, _ := strings.Cut(resp.Header.Get("Content-Type"), ";"); strings.EqualFold(strings.TrimSpace(kind), "text/event-stream") && resp.StatusCode < 300 {
 		c.allowWrite(ctx, rc)
+		c.begun = true
 		w.WriteHeader(resp.StatusCode)
 		_ = rc.Flush() // SDKs wait for the headers, which may be long before the first event
 		c.stream(ctx, w, rc, resp.Body)
@@ -367,6 +376,7 @@ func (c *call) answer(ctx context.Context, w http.ResponseWriter, rc *http.Respo
 	}
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	c.allowWrite(ctx, rc)
+	c.begun = true
 	w.WriteHeader(resp.StatusCode)
 	_, _ = w.Write(body)
 	c.seen(body)
@@ -395,9 +405,8 @@ func (c *call) stream(ctx context.Context, w io.Writer, rc *http.ResponseControl
 			if c.end.First == 0 {
 				c.end.First = time.Since(c.began).Microseconds()
 			}
-			shown := c.tenancy.secrets.maskEvent(c.meter.Event(event, c.names))
-			c.named.look(c.meter.Generated())
-			if len(c.guards) > 0 {
+			var shown []byte
+			if shown, no = c.read(event); no == nil && len(c.guards) > 0 {
 				no, hold = c.judgeEvent(ctx, c.meter.Generated(), len(held), false)
 				held = append(held, shown...)
 				shown = held
@@ -423,7 +432,7 @@ func (c *call) stream(ctx context.Context, w io.Writer, rc *http.ResponseControl
 		switch {
 		case no != nil:
 			err = no // ends the loop
-			_, _ = out.Write(c.protocol.Cut(*no))
+			_, _ = out.Write(c.cut(no))
 		case errors.Is(err, io.EOF):
 			c.end.Outcome, c.whole = Unmetered, true
 		case err != nil:
@@ -431,13 +440,28 @@ func (c *call) stream(ctx context.Context, w io.Writer, rc *http.ResponseControl
 			if no, ok = errors.AsType[*Refusal](context.Cause(ctx)); !ok {
 				no = refuse(NoUpstream, "the model's server broke off this answer")
 			}
-			_, _ = out.Write(c.protocol.Cut(*no))
+			_, _ = out.Write(c.cut(no))
 		}
 		c.allowWrite(ctx, rc)
 		if out.Flush() != nil || rc.Flush() != nil || err != nil {
 			return
 		}
 	}
+}
+
+// read is what the caller is to see of an event.
+func (c *call) read(event []byte) (shown []byte, no *Refusal) {
+	defer c.survive(&no)
+	shown = c.tenancy.secrets.maskEvent(c.meter.Event(event, c.names))
+	c.named.look(c.meter.Generated())
+	return shown, nil
+}
+
+// cut is the event that ends a stream.
+func (c *call) cut(no *Refusal) []byte {
+	event := c.protocol.Cut(*no)
+	c.seen(event)
+	return event
 }
 
 // allowWrite sees to it that the caller has at least half of Stall for what is
@@ -463,14 +487,16 @@ func (c *call) seen(b []byte) {
 // settle charges the call, in the record first: a gate that is killed in
 // between charges the whole hold when it opens again, never less.
 func (c *call) settle() {
-	c.end.Charge = c.flow.hold
-	if c.meter != nil {
-		c.end.Model = c.meter.Model()
-		usage, whole := c.meter.Usage()
-		c.end.Usage = usage
-		if whole {
-			c.end.Outcome, c.end.Charge = Metered, c.tenancy.grant.charge(usage)
-		}
+	if !c.tenancy.claim(&c.flow) {
+		return // the sweep was there first
+	}
+	usage, whole := c.reading()
+	c.end.Usage, c.end.Charge = usage, c.flow.hold
+	if whole {
+		c.end.Outcome, c.end.Charge = Metered, c.tenancy.grant.charge(usage)
+	}
+	if c.end.Upstream == c.end.Status {
+		c.end.Upstream = 0
 	}
 	if c.flow.asked.Counting && c.end.Outcome == Unmetered {
 		c.end.Outcome = Counted
@@ -480,13 +506,13 @@ func (c *call) settle() {
 		c.end.Charge = Amount{Requests: 1}
 	case Unsent:
 		c.end.Charge = Amount{}
-	case Metered, Unmetered, Counted, Cut:
+	case Metered, Unmetered, Counted, Cut, SweptUp:
 	}
 	c.end.Named, c.end.Judged = c.named.counts, c.judged()
 	c.end.Answer = "sha256:" + hex.EncodeToString(c.sum.Sum(nil))
 	c.end.Whole = time.Since(c.began).Microseconds()
 	// An end that cannot be written is charged all the same; the next open finds the hold.
-	_ = c.gate.record(context.Background(), Record{Kind: Ended, Time: time.Now(), Grant: c.tenancy.grant.ID, Call: c.id, Protocol: c.protocol.Name(), End: &c.end}, nil)
+	_ = c.gate.record(context.Background(), Record{Kind: Ended, Time: time.Now(), Grant: c.tenancy.grant.ID, Call: c.id, Protocol: c.protocol.Name(), End: &c.end, Note: c.note}, nil)
 	c.tenancy.settle(&c.flow, c.end.Charge)
 }
 

@@ -87,15 +87,19 @@ type tenancy struct {
 
 	mu      sync.Mutex // guards what follows
 	account Account
-	revoked *Refusal // set once, never taken back
+	revoked *Refusal  // set once, never taken back
+	ended   time.Time // when it was revoked
 	calls   map[*flow]struct{}
-	covered Amount // what may be used before the next durable Covered record
+	sweeps  []Swept // the last ones
+	covered Amount  // what may be used before the next durable Covered record
 
 	covering sync.Mutex // held while such a record is written
 }
 
 // flow is a call under way.
 type flow struct {
+	call     string
+	settled  bool // or about to be: whoever sets it settles it; with the tenancy's lock
 	cancel   context.CancelCauseFunc
 	hold     Amount
 	protocol string
@@ -129,7 +133,7 @@ func Open(cfg Config, past []Record) (*Gate, error) {
 		g.upstreams[u.Name] = u
 	}
 	state := Fold(past)
-	if err := g.chargeLost(state); err != nil {
+	if err := errors.Join(g.sweepKilled(&state), g.chargeLost(state)); err != nil {
 		return nil, err
 	}
 	g.suspended.Store(&state.Suspended)
@@ -142,7 +146,7 @@ func Open(cfg Config, past []Record) (*Gate, error) {
 		if err != nil {
 			return nil, err
 		}
-		t.account = state.Accounts[grant.ID]
+		t.account, t.sweeps = state.Accounts[grant.ID], state.Swept[grant.ID]
 		if why, ok := state.Revoked[grant.ID]; ok {
 			t.revoked = refuse(BadKey, "%s", why)
 		}
@@ -203,7 +207,7 @@ func (g *Gate) Revoke(ctx context.Context, match func(Grant) bool, reason string
 		grants++
 		t.mu.Lock()
 		if t.revoked == nil {
-			t.revoked = refuse(BadKey, "this key was revoked")
+			t.revoked, t.ended = refuse(BadKey, "this key was revoked"), now
 		}
 		calls += len(t.calls)
 		for f := range t.calls {

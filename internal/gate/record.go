@@ -46,17 +46,19 @@ const (
 
 // End is how a call ended.
 type End struct {
-	Outcome Outcome    `json:"outcome"`
-	Status  int        `json:"status"`             // that the caller saw
-	Charge  Amount     `json:"charge"`             // what the grant was charged
-	Usage   chat.Usage `json:"usage"`              // as the upstream reported it
-	Model   string     `json:"model,omitempty"`    // as the upstream reported it
-	Request string     `json:"request,omitempty"`  // digest of the body as the caller sent it
-	Answer  string     `json:"answer,omitempty"`   // digest of the body as the caller saw it
-	Sent    int64      `json:"sent"`               // bytes of the request
-	Seen    int64      `json:"seen"`               // bytes of the answer
-	First   int64      `json:"first_us,omitempty"` // from admission to the answer's first byte, µs
-	Whole   int64      `json:"whole_us"`           // from admission to the end, µs
+	Outcome Outcome `json:"outcome"`
+	Status  int     `json:"status"` // that the caller saw
+	// Upstream is the status that the upstream gave, if that is another.
+	Upstream int        `json:"upstream,omitempty"`
+	Charge   Amount     `json:"charge"`             // what the grant was charged
+	Usage    chat.Usage `json:"usage"`              // as the upstream reported it
+	Model    string     `json:"model,omitempty"`    // as the upstream reported it
+	Request  string     `json:"request,omitempty"`  // digest of the body as the caller sent it
+	Answer   string     `json:"answer,omitempty"`   // digest of the body as the caller saw it
+	Sent     int64      `json:"sent"`               // bytes of the request
+	Seen     int64      `json:"seen"`               // bytes of the answer
+	First    int64      `json:"first_us,omitempty"` // from admission to the answer's first byte, µs
+	Whole    int64      `json:"whole_us"`           // from admission to the end, µs
 	// Named counts the secret names in the text that was generated, which
 	// passed as it was.
 	Named map[SecretKind]int64 `json:"named,omitempty"`
@@ -75,6 +77,7 @@ const (
 	Cut       Outcome = "cut"       // ended before usage was known: the whole hold
 	Failed    Outcome = "failed"    // the upstream answered with an error: no tokens
 	Unsent    Outcome = "unsent"    // the upstream was not reached: nothing
+	SweptUp   Outcome = "swept"     // the call left no end: the whole hold, see Record.Note
 )
 
 // State is what a log's records add up to.
@@ -84,18 +87,17 @@ type State struct {
 	Revoked  map[string]string  // the sentence for the caller, by grant
 	// Suspended are the suspensions in force, oldest first.
 	Suspended []Suspension
-	Covered   map[string]Record // the last one, by grant, unless the gate was closed in order after it
+	Covered   map[string]Record  // the last one, by grant, unless the gate was closed in order after it
+	Open      []Record           // of the calls that were opened and never ended, in order
+	Swept     map[string][]Swept // the last ones, by grant
+	Last      time.Time          // of the last record
 }
 
 // Fold adds up records in their order. A call that was opened and never ended
 // is charged its whole hold: what the upstream did for it is not known.
 func Fold(records []Record) State {
-	s := State{Accounts: map[string]Account{}, Revoked: map[string]string{}, Covered: map[string]Record{}}
-	type call struct {
-		grant string
-		hold  Amount
-	}
-	open := map[string]call{}
+	s := State{Accounts: map[string]Account{}, Revoked: map[string]string{}, Covered: map[string]Record{}, Swept: map[string][]Swept{}}
+	open := map[string]bool{}
 	spend := func(grant string, a Amount) {
 		account := s.Accounts[grant]
 		account.Spent = account.Spent.plus(a)
@@ -106,10 +108,13 @@ func Fold(records []Record) State {
 		case Granted:
 			s.Grants = append(s.Grants, *r.Terms)
 		case Opened:
-			open[r.Call] = call{r.Grant, *r.Hold}
+			open[r.Call] = true
 		case Ended:
 			delete(open, r.Call)
 			spend(r.Grant, r.End.Charge)
+			if r.End.Outcome == SweptUp {
+				s.Swept[r.Grant] = remember(s.Swept[r.Grant], Swept{r.Call, r.Time, r.End.Charge, r.Note})
+			}
 		case RevokedGrant:
 			s.Revoked[r.Grant] = "this key was revoked"
 		case SuspendedCalls:
@@ -126,8 +131,12 @@ func Fold(records []Record) State {
 			clear(s.Covered)
 		}
 	}
-	for _, c := range open {
-		spend(c.grant, c.hold)
+	for _, r := range records {
+		if r.Kind == Opened && open[r.Call] {
+			spend(r.Grant, *r.Hold)
+			s.Open = append(s.Open, r)
+		}
+		s.Last = r.Time
 	}
 	return s
 }

@@ -40,6 +40,7 @@ const (
 	Suspended       Reason = "suspended"                    // this kind of request, for a time
 	Guarded         Reason = "safeguard"                    // a safeguard does not let it pass
 	Unpriced        Reason = "price_unknown"                // nothing is admitted that cannot be priced
+	Broken          Reason = "internal_error"               // a fault of the gate
 )
 
 // statuses maps each reason to its status. Every reason is in it.
@@ -49,6 +50,7 @@ var statuses = map[Reason]int{
 	BadKey: http.StatusUnauthorized, NotInTime: http.StatusForbidden, UnknownModel: http.StatusNotFound, NoSuchPath: http.StatusNotFound,
 	NotGranted: http.StatusForbidden, Spent: http.StatusTooManyRequests, Busy: http.StatusTooManyRequests,
 	Suspended: http.StatusForbidden, Guarded: http.StatusForbidden, Revoked: http.StatusForbidden, NoUpstream: http.StatusBadGateway, Unpriced: http.StatusForbidden,
+	Broken: http.StatusInternalServerError,
 }
 
 // Status is the HTTP status of the refusal.
