@@ -110,6 +110,9 @@ type Output struct {
 	Refusal string        `json:"refusal,omitempty"`
 	Usage   Usage         `json:"usage"`
 	Took    time.Duration `json:"took"` // of the attempt that succeeded
+	// Queued is how long this house let the request wait for a place at the
+	// upstream, over all attempts.
+	Queued  time.Duration `json:"queued,omitempty"`
 	Retries []Retry       `json:"retries,omitempty"`
 }
 

@@ -125,11 +125,16 @@ func listModels(w http.ResponseWriter, grant Grant, name string) *Refusal {
 	return nil
 }
 
+// reasonHeader tells a program the gate's own reason, whatever the protocol
+// has for it. An upstream's header of that name does not pass.
+const reasonHeader = "X-Proofhouse-Reason"
+
 func answerRefusal(w http.ResponseWriter, p Protocol, no *Refusal) {
 	h := w.Header()
 	clearAnswer(h)
 	h.Set("Content-Type", "application/json")
 	h.Set("X-Should-Retry", strconv.FormatBool(no.Retry()))
+	h.Set(reasonHeader, string(no.Reason))
 	switch no.Reason {
 	case TooLarge, BadKey, HeadersTooLarge, Encoded:
 		h.Set("Connection", "close") // the rest of a body that nobody will read

@@ -6,7 +6,19 @@ import (
 )
 
 // Chat is Chat Completions: POST /v1/chat/completions.
-type Chat struct{ bearer }
+type Chat struct {
+	bearer
+	// CapField is the field that an output cap goes to: "" is
+	// "max_completion_tokens"; servers that do not know it want "max_tokens".
+	CapField string
+}
+
+func (c Chat) capField() string {
+	if c.CapField == "" {
+		return "max_completion_tokens"
+	}
+	return c.CapField
+}
 
 // Name is "openai-chat".
 func (Chat) Name() string { return "openai-chat" }
@@ -24,7 +36,7 @@ func (Chat) Cut(r gate.Refusal) []byte {
 }
 
 // Read implements gate.Protocol.
-func (Chat) Read(body []byte) (gate.Call, error) {
+func (p Chat) Read(body []byte) (gate.Call, error) {
 	root, err := gate.Request(body)
 	if err != nil {
 		return gate.Call{}, err
@@ -34,7 +46,7 @@ func (Chat) Read(body []byte) (gate.Call, error) {
 	if err != nil {
 		return gate.Call{}, err
 	}
-	c := gate.Call{ModelAt: f["model"].Span, CapField: "max_completion_tokens"}
+	c := gate.Call{ModelAt: f["model"].Span, CapField: p.capField()}
 	if c.Model, err = gate.ModelOf(f["model"]); err != nil {
 		return gate.Call{}, err
 	}
