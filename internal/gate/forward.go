@@ -370,6 +370,7 @@ func (c *call) answer(ctx context.Context, w http.ResponseWriter, rc *http.Respo
 	} else {
 		body = c.tenancy.secrets.maskAnswer(c.meter.Body(body, c.names))
 		c.named.look(c.meter.Generated())
+		c.tenancy.report(c.meter.Model())
 		c.end.Outcome = Unmetered
 		if len(c.guards) > 0 {
 			if no := c.judgeAnswer(ctx, c.meter.Generated()); no != nil {
@@ -459,6 +460,10 @@ func (c *call) read(event []byte) (shown []byte, no *Refusal) {
 	defer c.survive(&no)
 	shown = c.tenancy.secrets.maskEvent(c.meter.Event(event, c.names))
 	c.named.look(c.meter.Generated())
+	if m := c.meter.Model(); m != c.end.Model {
+		c.end.Model = m
+		c.tenancy.report(m)
+	}
 	return shown, nil
 }
 

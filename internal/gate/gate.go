@@ -77,7 +77,8 @@ type Gate struct {
 
 	suspended atomic.Pointer[[]Suspension] // replaced, never changed
 
-	mu sync.Mutex // guards replacing the snapshot and suspended
+	mu      sync.Mutex            // guards replacing the snapshot and suspended, and what follows
+	exposed map[string][]Exposure // by upstream
 }
 
 // tenancy is a grant in use.
@@ -85,13 +86,14 @@ type tenancy struct {
 	grant   Grant
 	secrets *secrets
 
-	mu      sync.Mutex // guards what follows
-	account Account
-	revoked *Refusal  // set once, never taken back
-	ended   time.Time // when it was revoked
-	calls   map[*flow]struct{}
-	sweeps  []Swept // the last ones
-	covered Amount  // what may be used before the next durable Covered record
+	mu       sync.Mutex // guards what follows
+	account  Account
+	revoked  *Refusal  // set once, never taken back
+	ended    time.Time // when it was revoked
+	calls    map[*flow]struct{}
+	sweeps   []Swept  // the last ones
+	reported []string // model ids, as the upstream has them
+	covered  Amount   // what may be used before the next durable Covered record
 
 	covering sync.Mutex // held while such a record is written
 }
@@ -137,6 +139,7 @@ func Open(cfg Config, past []Record) (*Gate, error) {
 		return nil, err
 	}
 	g.suspended.Store(&state.Suspended)
+	g.exposed = state.Exposed
 	byKey := map[string]*tenancy{}
 	for _, grant := range state.Grants {
 		if _, ok := g.upstreams[grant.Upstream]; !ok {

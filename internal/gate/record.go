@@ -17,10 +17,11 @@ type Record struct {
 	Protocol string    `json:"protocol,omitempty"`
 	Stream   bool      `json:"stream,omitempty"`
 
-	Terms *Grant  `json:"terms,omitempty"` // of Granted
-	Hold  *Amount `json:"hold,omitempty"`  // of Opened, Covered and Unaccounted
-	End   *End    `json:"end,omitempty"`   // of Ended
-	Note  string  `json:"note,omitempty"`
+	Terms    *Grant    `json:"terms,omitempty"`    // of Granted
+	Hold     *Amount   `json:"hold,omitempty"`     // of Opened, Covered and Unaccounted
+	End      *End      `json:"end,omitempty"`      // of Ended
+	Exposure *Exposure `json:"exposure,omitempty"` // of Exposed
+	Note     string    `json:"note,omitempty"`
 
 	Suspension *Suspension      `json:"suspension,omitempty"` // of SuspendedCalls and ResumedCalls
 	Decision   *policy.Decision `json:"decision,omitempty"`   // of Denied
@@ -41,7 +42,8 @@ const (
 	Denied         Kind = "denied"
 	SuspendedCalls Kind = "suspended"
 	ResumedCalls   Kind = "resumed"
-	Closed         Kind = "closed" // the gate ended in order: nothing before this was lost
+	Exposed        Kind = "exposed" // a task becomes known to the grant's upstream; durable before it is sent
+	Closed         Kind = "closed"  // the gate ended in order: nothing before this was lost
 )
 
 // End is how a call ended.
@@ -87,17 +89,20 @@ type State struct {
 	Revoked  map[string]string  // the sentence for the caller, by grant
 	// Suspended are the suspensions in force, oldest first.
 	Suspended []Suspension
-	Covered   map[string]Record  // the last one, by grant, unless the gate was closed in order after it
-	Open      []Record           // of the calls that were opened and never ended, in order
-	Swept     map[string][]Swept // the last ones, by grant
-	Last      time.Time          // of the last record
+	Exposed   map[string][]Exposure // by upstream
+	Covered   map[string]Record     // the last one, by grant, unless the gate was closed in order after it
+	Open      []Record              // of the calls that were opened and never ended, in order
+	Swept     map[string][]Swept    // the last ones, by grant
+	Last      time.Time             // of the last record
 }
 
 // Fold adds up records in their order. A call that was opened and never ended
 // is charged its whole hold: what the upstream did for it is not known.
 func Fold(records []Record) State {
-	s := State{Accounts: map[string]Account{}, Revoked: map[string]string{}, Covered: map[string]Record{}, Swept: map[string][]Swept{}}
-	open := map[string]bool{}
+	s := State{
+		Accounts: map[string]Account{}, Revoked: map[string]string{}, Covered: map[string]Record{}, Exposed: map[string][]Exposure{}, Swept: map[string][]Swept{},
+	}
+	open, upstream := map[string]bool{}, map[string]string{}
 	spend := func(grant string, a Amount) {
 		account := s.Accounts[grant]
 		account.Spent = account.Spent.plus(a)
@@ -107,6 +112,7 @@ func Fold(records []Record) State {
 		switch r.Kind {
 		case Granted:
 			s.Grants = append(s.Grants, *r.Terms)
+			upstream[r.Grant] = r.Terms.Upstream
 		case Opened:
 			open[r.Call] = true
 		case Ended:
@@ -122,6 +128,8 @@ func Fold(records []Record) State {
 		case ResumedCalls:
 			s.Suspended = slices.DeleteFunc(s.Suspended, func(x Suspension) bool { return x.ID == r.Suspension.ID })
 		case Denied:
+		case Exposed:
+			s.Exposed[upstream[r.Grant]] = append(s.Exposed[upstream[r.Grant]], *r.Exposure)
 		case Covered:
 			s.Covered[r.Grant] = r
 		case Unaccounted:
