@@ -38,6 +38,7 @@ type sampleState struct {
 	Sample
 	spent, last time.Duration // of earlier attempts; latest sign of this one
 	open        bool          // an attempt has begun and not ended
+	token       string        // of the sample
 }
 
 // folding is a result on its way.
@@ -62,6 +63,11 @@ func (f *folding) add(rec Record) error {
 		return f.begin(rec, wrong)
 	case rec.Resumed != nil:
 		f.head.Resumes++
+		if b, m := rec.Resumed.Budget, f.head.Config.Model; b != nil && m != nil {
+			raised := *m
+			raised.Run = *b
+			f.head.Config.Model, f.opening.Config.Model = &raised, &raised
+		}
 		f.head.Status, f.head.Error, f.head.Completed = "started", "", time.Time{}
 		return nil
 	case rec.Finish != nil:
@@ -82,6 +88,9 @@ func (f *folding) add(rec Record) error {
 			s.Started = rec.At
 		}
 		s.spent, s.last, s.open = s.spent+s.last, 0, true
+		if s.token == "" {
+			s.token = rec.Start.Token
+		}
 		s.Status, s.Limit, s.Error = Starting, "", ""
 		return nil
 	}
@@ -140,6 +149,12 @@ func (s *sampleState) add(rec Record, wrong func(string) error) error {
 	case rec.Event != nil:
 		e := *rec.Event
 		e.Seq, e.At = rec.Seq, seen(e.At)
+		if e.Model != nil {
+			if s.Model == nil {
+				s.Model = &Spent{}
+			}
+			*s.Model = s.Model.Plus(e.Model.Spent)
+		}
 		s.Events = append(s.Events, e)
 	case rec.Accepted != nil:
 		a := rec.Accepted
@@ -157,6 +172,7 @@ func (s *sampleState) add(rec Record, wrong func(string) error) error {
 			return wrong("ends a sample in a state that is no end")
 		}
 		s.Status, s.Limit, s.Error, s.Usage, s.open = e.Status, e.Limit, e.Error, e.Usage, false
+		s.Transcript = e.Transcript
 		s.Took = seen(e.Took)
 		switch {
 		case e.Error != "":
@@ -242,12 +258,12 @@ func (f *folding) done() bool {
 	return len(f.order) > 0 && f.head.Status == "success"
 }
 
-// sample is what is known of one sample.
-func (f *folding) sample(task proofhouse.TaskID, epoch int) Sample {
-	if s := f.samples[sampleKey{task, epoch}]; s != nil {
-		return s.Sample
+// state is what is known of one sample.
+func (f *folding) state(key sampleKey) sampleState {
+	if s := f.samples[key]; s != nil {
+		return *s
 	}
-	return Sample{}
+	return sampleState{}
 }
 
 // ReadResult derives the public result from an output folder's journal. A

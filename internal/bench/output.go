@@ -87,16 +87,25 @@ func (e *engine) begin(state *folding, torn int64) error {
 	if what := differs(state.opening, e.opening); what != "" {
 		return proofhouse.Errorf(proofhouse.Conflict, nil, "the output folder holds another run (%s): choose another folder with --out, or resume with the same choices", what)
 	}
+	resumed := Resumption{Build: e.Build, Torn: torn}
+	if asked := e.opening.Config.Model; asked != nil {
+		resumed.Budget = &asked.Run
+	}
 	e.opening = state.opening
 	if err := e.hold(state); err != nil || state.done() {
 		return err
 	}
-	return e.journal.put(Record{At: e.now(), Resumed: &Resumption{Build: e.Build, Torn: torn}})
+	rec := Record{Seq: e.journal.seq + 1, At: e.now(), Resumed: &resumed}
+	if err := errors.Join(e.journal.put(rec), state.add(rec)); err != nil {
+		return err
+	}
+	e.opening = state.opening
+	return nil
 }
 
 // differs says in which choice two runs differ, or "". How many samples run
-// side by side, the machine and the program's build may change between a run
-// and its resumption.
+// side by side, the budget of the run, the machine and the program's build may
+// change between a run and its resumption.
 func differs(a, b Opening) string {
 	plain := func(v any) string {
 		data, err := json.Marshal(v)
@@ -107,6 +116,7 @@ func differs(a, b Opening) string {
 	}
 	ca, cb := a.Config, b.Config
 	ca.Parallel, cb.Parallel = 0, 0
+	ca.Model, cb.Model = ca.Model.withoutRun(), cb.Model.withoutRun()
 	for _, c := range []struct {
 		name string
 		a, b any
@@ -114,7 +124,7 @@ func differs(a, b Opening) string {
 		{"another suite, or the suite was built anew", a.Suite, b.Suite},
 		{"another agent", a.Agent, b.Agent},
 		{"another sandbox provider", a.Provider, b.Provider},
-		{"other tasks, epochs, time, level or seed", ca, cb},
+		{"other tasks, epochs, time, level, seed or model", ca, cb},
 		{"other limits", a.Tasks, b.Tasks},
 	} {
 		if plain(c.a) != plain(c.b) {

@@ -19,6 +19,9 @@ func (r Result) Public() Result {
 	r.Samples = slices.Clone(r.Samples)
 	for i, s := range r.Samples {
 		r.Samples[i] = s.public()
+		if r.Summary.Survivors > 0 { // of all samples: to leave out one would say which
+			r.Samples[i].Transcript = ""
+		}
 	}
 	return r
 }

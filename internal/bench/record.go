@@ -27,6 +27,11 @@ type Record struct {
 	Verdict  *Decision   `json:"verdict,omitempty"`  // the oracle's answer to one
 	End      *Ending     `json:"end,omitempty"`      // the attempt is over
 	Finish   *Finishing  `json:"finish,omitempty"`   // the run is over
+
+	// Step is a step of a conversation and From how many steps stand before it;
+	// both are of the private journal only.
+	Step *Step `json:"step,omitempty"`
+	From int   `json:"from,omitempty"`
 }
 
 // SampleRef names an attempt at a sample.
@@ -68,11 +73,15 @@ type TaskFacts struct {
 type Resumption struct {
 	Build string `json:"build"`
 	Torn  int64  `json:"torn,omitempty"` // bytes of a half-written record that were cut off
+	// Budget is that of the run from here on, if it has a model.
+	Budget *Budget `json:"budget,omitempty"`
 }
 
 // Beginning opens an attempt.
 type Beginning struct {
 	Box string `json:"box,omitempty"`
+	// Token is the sample's, the same in each of its attempts.
+	Token string `json:"token,omitempty"`
 }
 
 // Probing is the containment proof, or its failure.
@@ -111,6 +120,8 @@ type Ending struct {
 	Took   time.Duration `json:"took"`
 	Limit  string        `json:"limit,omitempty"`
 	Error  string        `json:"error,omitempty"`
+	// Transcript is the digest of the conversation with the model, if there was one.
+	Transcript proofhouse.Digest `json:"transcript,omitempty"`
 }
 
 // Finishing is how a run ended.

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"proofhouse/internal/bench/stat"
+	"proofhouse/internal/chat"
 	"proofhouse/internal/oracle"
 	"proofhouse/internal/proofhouse"
 	"proofhouse/internal/sandbox"
@@ -64,6 +65,7 @@ type Config struct {
 	Parallel int                 `json:"parallel"` // samples side by side
 	Seed     int64               `json:"seed"`
 	Args     []string            `json:"args,omitempty"`
+	Model    *ModelConfig        `json:"model,omitempty"` // nil in a run without a model
 }
 
 // Sample is one task in one epoch. Attempts count every start of it, those
@@ -88,9 +90,16 @@ type Sample struct {
 	Limits      sandbox.Limits      `json:"limits"` // of the agent's box
 	Started     time.Time           `json:"started"`
 	Took        time.Duration       `json:"took"`
-	Bound       time.Duration       `json:"bound"`           // the sample's limit of time, box set-up included
-	Limit       string              `json:"limit,omitempty"` // "time", "submissions", "operator" as in Inspect
-	Error       string              `json:"error,omitempty"` // public sentence of an infrastructure error
+	Bound       time.Duration       `json:"bound"` // the sample's limit of time, box set-up included
+	// Limit is "time", "operator", "token", "cost", "turn", "message" as in
+	// Inspect, or "submissions" or "run": the budget of all samples.
+	Limit string `json:"limit,omitempty"`
+	// Model is what the sample's model used, over all attempts.
+	Model *Spent `json:"model,omitempty"`
+	// Transcript is the conversation's digest among the artifacts. It is empty
+	// if the run has survivors: those conversations stay in the quarantine.
+	Transcript proofhouse.Digest `json:"transcript,omitempty"`
+	Error      string            `json:"error,omitempty"` // public sentence of an infrastructure error
 }
 
 // SampleStatus is where a sample stands.
@@ -141,9 +150,22 @@ type Submission struct {
 type Event struct {
 	Seq  int64          `json:"seq"`  // of the journal's record
 	At   time.Duration  `json:"at"`   // since the sample's start, killed attempts included
-	Kind string         `json:"kind"` // "box", "probe", "exec", "info", "progress", "submit", "verdict", "limit", "error"
+	Kind string         `json:"kind"` // "box", "probe", "exec", "info", "progress", "submit", "verdict", "limit", "error", "model", "compaction"
 	Text string         `json:"text"`
 	Data map[string]any `json:"data,omitempty"`
+	// Model are the figures of a call, for kind "model".
+	Model *Figures `json:"model,omitempty"`
+}
+
+// Figures are what a call to the model took and how it ended. What was said
+// stands in the transcript.
+type Figures struct {
+	Request proofhouse.Digest `json:"request,omitempty"`
+	Turn    int               `json:"turn,omitempty"` // from 1; 0 if there was no answer
+	Stop    chat.StopReason   `json:"stop,omitempty"`
+	Spent   Spent             `json:"spent"`
+	Retries []chat.Retry      `json:"retries,omitempty"`
+	Error   string            `json:"error,omitempty"` // public sentence, if there was no answer
 }
 
 // Summary is the run in figures. Infrastructure errors and cancelled samples
@@ -156,6 +178,7 @@ type Summary struct {
 	Cancelled int     `json:"cancelled"`
 	Attempts  int     `json:"attempts"`
 	Survivors int     `json:"survivors"`
+	Model     *Spent  `json:"model,omitempty"` // of all samples
 	Rate      float64 `json:"rate"`
 	// Wilson treats samples as independent; Clustered resamples by Cluster.
 	Wilson    stat.Interval `json:"wilson"`

@@ -32,6 +32,9 @@ type Setup struct {
 	// starts; proofhouse.Refused ends the whole run. It goes with Provider.
 	Prove    func(ctx context.Context, box sandbox.Box, declared sandbox.Network) (sandbox.ProbeReport, error)
 	Verifier Verifier
+	// Model is what the agent may ask; nil in a run without one. It goes with
+	// Config.Model.
+	Model Model
 
 	// Folder is the output folder. It must be absent or empty, or, with
 	// Resume, that of the same run.
@@ -55,7 +58,13 @@ type engine struct {
 	opening Opening
 	journal *journal
 	holding *holding
+	talks   *journal        // the steps of conversations, private; nil without a model
 	ctx     context.Context // ends when the run is stopped
+
+	spending sync.Mutex // owns spent and asking
+	spent    Spent      // by all samples, earlier attempts included
+	asking   int        // calls to the model under way
+	answered *sync.Cond // told when one has ended; its lock is spending
 
 	refusing sync.Mutex // owns refusal
 	refusal  error      // the first error that ends the whole run
@@ -79,8 +88,21 @@ func Run(ctx context.Context, setup Setup) (Result, error) {
 	}
 	defer e.journal.close()
 	defer e.holding.close()
+	past := map[sampleKey][]Step{}
+	if e.opening.Config.Model != nil {
+		if past, err = e.openTalks(); err != nil {
+			return Result{}, err
+		}
+		defer e.talks.close()
+	}
 	if state.done() {
 		return e.conclude()
+	}
+	e.answered = sync.NewCond(&e.spending)
+	for _, s := range state.order {
+		if s.Model != nil {
+			e.spent = e.spent.Plus(*s.Model)
+		}
 	}
 	e.ctx, e.cancel = context.WithCancelCause(ctx)
 	defer e.cancel(nil)
@@ -89,11 +111,15 @@ func Run(ctx context.Context, setup Setup) (Result, error) {
 	group.SetLimit(e.opening.Config.Parallel)
 	for epoch := 1; epoch <= e.opening.Config.Epochs; epoch++ {
 		for i, t := range e.Trials {
-			past := state.sample(t.Task.Task.Name, epoch)
-			if past.Status == Scored {
+			key := sampleKey{t.Task.Task.Name, epoch}
+			was := state.state(key)
+			if was.Status == Scored {
 				continue
 			}
-			r := &sampleRun{trial: t, facts: e.opening.Tasks[i], past: past, ref: SampleRef{t.Task.Task.Name, epoch, past.Attempts + 1}}
+			r := &sampleRun{
+				trial: t, facts: e.opening.Tasks[i], past: was.Sample, ref: SampleRef{key.task, epoch, was.Attempts + 1},
+				steps: past[key], offset: was.spent + was.last, token: was.token,
+			}
 			if e.ctx.Err() != nil {
 				break
 			}
@@ -124,7 +150,7 @@ func (e *engine) conclude() (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	return result, writeResult(e.Folder, result)
+	return result, errors.Join(e.publish(result), writeResult(e.Folder, result))
 }
 
 // refuse ends the whole run.
@@ -170,6 +196,10 @@ func (s *Setup) check() error {
 		return bad("there is no hint level %d: levels are 0 to 3, and -1 is each task's own", c.Level)
 	case s.Agent == nil || s.Verifier == nil || s.Folder == "" || s.Private == "":
 		return errors.New("a run needs an agent, a verifier, an output folder and a private one")
+	case (s.Model == nil) != (c.Model == nil):
+		return errors.New("a model goes with its configuration")
+	case c.Model != nil && c.Model.check() != "":
+		return bad("%s", c.Model.check())
 	case s.Provider != nil && s.Prove == nil:
 		return errors.New("a run with boxes needs their proof")
 	}

@@ -20,7 +20,12 @@ type sampleRun struct {
 	facts TaskFacts
 	ref   SampleRef
 	past  Sample // what the journal knew before
-	begun time.Time
+	// steps are those of the conversation so far, offset the time of the
+	// attempts before, and token the sample's, or "".
+	steps  []Step
+	offset time.Duration
+	token  string
+	begun  time.Time
 }
 
 // sample runs one attempt from its first record to its last. Its error is
@@ -33,16 +38,24 @@ func (e *engine) sample(r *sampleRun) error {
 	r.begun = begun
 	// A kill does not lose what was appended; the first acceptance or the end
 	// makes the start durable too.
-	if _, err := e.journal.append(Record{At: e.now(), Sample: &r.ref, Start: &Beginning{}}); err != nil {
+	if r.token == "" {
+		r.token = proofhouse.Token(16)
+	}
+	if _, err := e.journal.append(Record{At: e.now(), Sample: &r.ref, Start: &Beginning{Token: r.token}}); err != nil {
 		return e.fatal(err)
 	}
-	s := &Session{engine: e, sample: r, begun: begun, Seed: seedOf(e.opening.Config.Seed, r.ref), Deadline: begun.Add(r.facts.Limit), Token: proofhouse.Token(16)}
+	s := &Session{engine: e, sample: r, begun: begun, Seed: seedOf(e.opening.Config.Seed, r.ref), Deadline: begun.Add(r.facts.Limit), Token: r.token}
+	s.begin(r)
 	end := Ending{Status: Scored}
 	if err := e.attempt(s, &end); err != nil {
 		return e.fatal(err)
 	}
 	s.close()
 	end.Took = time.Since(begun)
+	var err error
+	if end.Transcript, err = e.keepTranscript(s.talk.steps); err != nil {
+		return e.fatal(err)
+	}
 	if err := e.journal.put(Record{At: e.now(), Sample: &r.ref, End: &end}); err != nil {
 		return e.fatal(err)
 	}
@@ -63,7 +76,7 @@ func (e *engine) attempt(s *Session, end *Ending) error {
 	fail := func(err error) {
 		switch {
 		case e.ctx.Err() != nil:
-			end.Status, end.Limit = Cancelled, "operator"
+			end.Status, end.Limit = Cancelled, e.stoppedBy()
 		case ctx.Err() != nil:
 			end.Status, end.Error = Errored, "the box was not ready within the sample's limit of "+s.sample.facts.Limit.String()
 		default:
@@ -114,16 +127,21 @@ func (e *engine) attempt(s *Session, end *Ending) error {
 		return err
 	}
 	err := e.agent(ctx, s)
+	if e.ctx.Err() == nil && (err == nil || ctx.Err() != nil || proofhouse.KindOf(err) == proofhouse.Limit) {
+		if lost := e.collect(s); lost != nil {
+			return lost
+		}
+	}
 	switch {
 	case e.ctx.Err() != nil:
-		end.Status, end.Limit = Cancelled, "operator"
+		end.Status, end.Limit = Cancelled, e.stoppedBy()
 	case ctx.Err() != nil:
 		end.Limit = "time"
 		s.settle(end)
 	case err != nil && proofhouse.KindOf(err) != proofhouse.Limit: // a limit that the agent ran into is its own
 		end.Status, end.Error = Errored, proofhouse.PublicOf(err)
 	default:
-		if s.Left() == 0 {
+		if end.Limit = s.met(); end.Limit == "" && s.Left() == 0 {
 			end.Limit = "submissions"
 		}
 		s.settle(end)
@@ -173,6 +191,7 @@ func (s *Session) judgePending() error {
 	defer s.mu.Unlock()
 	for _, sub := range s.sample.past.Submissions {
 		s.number = max(s.number, sub.Number)
+		s.last = sub.Digest
 		if sub.Verdict.Outcome != "" {
 			s.past = append(s.past, Feedback{
 				Number: sub.Number, Left: max(0, s.Task.MaxSubmissions-sub.Number),
@@ -184,6 +203,7 @@ func (s *Session) judgePending() error {
 		if err != nil {
 			return err
 		}
+		s.last = proofhouse.DigestOf(input)
 		if _, err := s.judge(Acceptance{Number: sub.Number, File: sub.pending}, input); err != nil {
 			return err
 		}

@@ -81,10 +81,14 @@ type Session struct {
 	sample *sampleRun
 	begun  time.Time
 
-	mu     sync.Mutex // owns what follows; held while a submission is judged
-	past   []Feedback // of earlier attempts and of this one
-	number int        // of the last submission
-	infra  string     // public sentence of the last verdict, if that was an error of ours
+	talk talk // of the one goroutine that talks to the model
+
+	mu     sync.Mutex        // owns what follows; held while a submission is judged
+	limit  string            // of the model's budget, once it is met
+	last   proofhouse.Digest // of the last submission, if it is known
+	past   []Feedback        // of earlier attempts and of this one
+	number int               // of the last submission
+	infra  string            // public sentence of the last verdict, if that was an error of ours
 
 	logging sync.Mutex // owns what follows; held while a line is written
 	events  int
@@ -113,6 +117,16 @@ func (s *Session) Log(kind, text string, data map[string]any) error {
 	return s.event(kind, text, data)
 }
 
+// logAlways is Log for what must not be missing from a full transcript.
+func (s *Session) logAlways(e Event) error {
+	s.logging.Lock()
+	defer s.logging.Unlock()
+	if s.closed {
+		return errOver
+	}
+	return s.put(e)
+}
+
 // errOver meets an agent that goes on after its Run has returned.
 var errOver = errors.New("the attempt is over")
 
@@ -132,10 +146,12 @@ func (s *Session) event(kind, text string, data map[string]any) error {
 	if !utf8.ValidString(text) {
 		text = string(bytes.ToValidUTF8([]byte(text), []byte("\uFFFD")))
 	}
-	_, err := s.engine.journal.append(Record{
-		At: s.engine.now(), Sample: &s.sample.ref,
-		Event: &Event{At: time.Since(s.begun), Kind: kind, Text: text, Data: maps.Clone(data)},
-	})
+	return s.put(Event{Kind: kind, Text: text, Data: maps.Clone(data)})
+}
+
+func (s *Session) put(e Event) error {
+	e.At = time.Since(s.begun)
+	_, err := s.engine.journal.append(Record{At: s.engine.now(), Sample: &s.sample.ref, Event: &e})
 	return err
 }
 
@@ -193,7 +209,7 @@ func (s *Session) Submit(ctx context.Context, input []byte) (Feedback, error) {
 	if err := s.engine.journal.put(Record{At: s.engine.now(), Sample: &s.sample.ref, Accepted: &a}); err != nil {
 		return Feedback{}, s.engine.fatal(err)
 	}
-	s.number = a.Number
+	s.number, s.last = a.Number, proofhouse.DigestOf(input)
 	return s.judge(a, input)
 }
 

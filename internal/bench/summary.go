@@ -23,6 +23,12 @@ func summarise(samples []Sample) Summary {
 	for _, s := range samples {
 		sum.Attempts += s.Attempts
 		sum.Survivors += s.Score.Survivors
+		if s.Model != nil {
+			if sum.Model == nil {
+				sum.Model = &Spent{}
+			}
+			*sum.Model = sum.Model.Plus(*s.Model)
+		}
 		switch s.Status {
 		case Errored:
 			sum.Errors++
