@@ -392,7 +392,7 @@ func TestEndOfAccessEndsTheRun(t *testing.T) {
 }
 
 func TestToolsDescribeTheirParameters(t *testing.T) {
-	if react.Texts() != react.Texts() || react.Texts().Validate() != nil {
+	if again := react.Texts(); again != react.Texts() || again.Validate() != nil {
 		t.Error("the digest of the texts is not one")
 	}
 	m := &benchtest.Script{}
