@@ -64,9 +64,9 @@ func protocols() []gate.Protocol {
 // ServeGate serves a gate until ctx ends: with the new grant of the request,
 // and with those that it gave out for the same upstream before.
 func (a *App) ServeGate(ctx context.Context, req GateRequest) error {
-	base, err := url.Parse(strings.TrimSuffix(strings.TrimSuffix(req.Upstream, "/"), "/v1"))
-	if err != nil || base.Host == "" || base.User != nil {
-		return proofhouse.Errorf(proofhouse.Invalid, nil, "--upstream is the address of a model's server, such as http://127.0.0.1:8080")
+	base, err := upstreamURL(req.Upstream)
+	if err != nil {
+		return err
 	}
 	if req.For <= 0 || req.For > maxWindow {
 		return proofhouse.Errorf(proofhouse.Invalid, nil, "--for is more than nothing and at most 30 days")
@@ -178,7 +178,11 @@ func bootID() string {
 
 // openGateLog opens the gate's record, signed by a key of its own, and reads what it holds.
 func (a *App) openGateLog(ctx context.Context) (*ledger.Log, []gate.Record, error) {
-	keys, dir := a.Config.dir("keys"), a.Config.dir("gate")
+	return a.openGateLogAt(ctx, a.Config.dir("gate"))
+}
+
+func (a *App) openGateLogAt(ctx context.Context, dir string) (*ledger.Log, []gate.Record, error) {
+	keys := a.Config.dir("keys")
 	key, err := ledger.OpenKey(keys, "gate")
 	if proofhouse.KindOf(err) == proofhouse.NotFound {
 		key, err = ledger.CreateKey(keys, "gate")

@@ -15,6 +15,7 @@ import (
 
 	"proofhouse/internal/bench"
 	"proofhouse/internal/bench/agent"
+	"proofhouse/internal/bench/react"
 	"proofhouse/internal/proofhouse"
 )
 
@@ -38,11 +39,13 @@ type RunRequest struct {
 	// Watch, if not nil, is called with the output folder when the run begins,
 	// in a goroutine of its own that Run waits for.
 	Watch func(ctx context.Context, folder string)
+	// Model is what an agent asks that needs a model.
+	Model ModelRequest
 }
 
 // Run measures an agent, and writes results.json, report.html and the Inspect
 // log into the output folder. say is told how building goes.
-func (a *App) Run(ctx context.Context, req RunRequest, say func(string)) (bench.Result, error) {
+func (a *App) Run(ctx context.Context, req RunRequest, say func(string)) (_ bench.Result, err error) {
 	suite, err := a.Suite(req.Suite)
 	if err != nil {
 		return bench.Result{}, err
@@ -51,7 +54,7 @@ func (a *App) Run(ctx context.Context, req RunRequest, say func(string)) (bench.
 	if err != nil {
 		return bench.Result{}, err
 	}
-	tried, err := agent.New(req.Agent)
+	tried, err := newAgent(req)
 	if err != nil {
 		return bench.Result{}, err
 	}
@@ -80,6 +83,18 @@ func (a *App) Run(ctx context.Context, req RunRequest, say func(string)) (bench.
 		return bench.Result{}, proofhouse.Errorf(proofhouse.Unavailable, err, "the quarantine cannot be made in the data folder")
 	}
 
+	var model bench.Model
+	config := bench.Config{Epochs: req.Epochs, Time: req.Time, Level: req.Level, Parallel: req.Parallel, Seed: req.Seed}
+	if tried.Name() == (react.React{}).Name() {
+		m, err := a.openModel(ctx, req.Model, req.Out)
+		if err != nil {
+			return bench.Result{}, err
+		}
+		defer func() { err = errors.Join(err, m.close(ctx)) }()
+		m.config.Texts = react.Texts()
+		model, config.Model = m, &m.config
+	}
+
 	watching, stop := context.WithCancel(ctx)
 	watched := make(chan struct{})
 	go func() {
@@ -90,7 +105,7 @@ func (a *App) Run(ctx context.Context, req RunRequest, say func(string)) (bench.
 	}()
 	result, err := bench.Run(ctx, bench.Setup{
 		Suite: ref, Public: suite.Public, Trials: trials, Agent: tried,
-		Config:   bench.Config{Epochs: req.Epochs, Time: req.Time, Level: req.Level, Parallel: req.Parallel, Seed: req.Seed},
+		Config: config, Model: model,
 		Provider: provider, Prove: prove, Verifier: verifier,
 		Folder: req.Out, Resume: req.Resume, Private: private,
 		Build: Version, Machine: machine(),
@@ -104,6 +119,17 @@ func (a *App) Run(ctx context.Context, req RunRequest, say func(string)) (bench.
 		return result, err
 	}
 	return result, errors.Join(err, a.Report([]string{req.Out}))
+}
+
+// newAgent is the agent of that name, with a model or without.
+func newAgent(req RunRequest) (bench.Agent, error) {
+	if needs := (react.React{}); req.Agent == needs.Name() {
+		return needs, nil
+	}
+	if req.Model.Name != "" {
+		return nil, proofhouse.Errorf(proofhouse.Invalid, nil, "agent %s asks no model: leave the model's flags out, or choose react", req.Agent)
+	}
+	return agent.New(req.Agent)
 }
 
 // selectTasks picks a request's tasks from a suite.

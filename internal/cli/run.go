@@ -20,6 +20,7 @@ import (
 func (c *console) run() *cobra.Command {
 	var req app.RunRequest
 	var serve string
+	var readModel func() error
 	cmd := &cobra.Command{
 		Use:   "run --suite SUITE --agent AGENT",
 		Short: "measure an agent on a suite and write its report",
@@ -28,7 +29,10 @@ func (c *console) run() *cobra.Command {
 		Args: cobra.NoArgs,
 		RunE: c.with(func(ctx context.Context, house *app.App, _ []string) error {
 			if req.Suite == "" || req.Agent == "" {
-				return proofhouse.Errorf(proofhouse.Invalid, nil, "name what to run: --suite SUITE --agent noop, baseline or ladder")
+				return proofhouse.Errorf(proofhouse.Invalid, nil, "name what to run: --suite SUITE --agent noop, baseline, ladder or react")
+			}
+			if err := readModel(); err != nil {
+				return err
 			}
 			if serve != "auto" && serve != "always" && serve != "never" {
 				return proofhouse.Errorf(proofhouse.Invalid, nil, "--serve is auto, always or never, not %q", serve)
@@ -57,7 +61,7 @@ func (c *console) run() *cobra.Command {
 	}
 	f := cmd.Flags()
 	f.StringVar(&req.Suite, "suite", "", "suite: a name of `suite list`, or a folder")
-	f.StringVar(&req.Agent, "agent", "", "agent: noop, baseline or ladder")
+	f.StringVar(&req.Agent, "agent", "", "agent: noop, baseline, ladder, or react with --model")
 	f.StringArrayVar(&req.Tasks, "task", nil, "only this task; may be repeated")
 	f.BoolVar(&req.Quick, "quick", false, "only the suite's quick tasks")
 	f.BoolVar(&req.Build, "build", false, "build first what is not built yet")
@@ -70,6 +74,7 @@ func (c *console) run() *cobra.Command {
 	f.BoolVar(&req.Resume, "resume", false, "take up the run in the output folder again")
 	f.BoolVar(&req.Replace, "replace", false, "delete an earlier run in the output folder first")
 	f.StringVar(&serve, "serve", "never", "serve the report afterwards: auto (on a terminal), always or never")
+	readModel = modelFlags(cmd, &req.Model)
 	return cmd
 }
 

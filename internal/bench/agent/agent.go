@@ -21,7 +21,7 @@ func New(name string) (bench.Agent, error) {
 			return a, nil
 		}
 	}
-	return nil, proofhouse.Errorf(proofhouse.NotFound, nil, "there is no agent %q: choose noop, baseline or ladder", name)
+	return nil, proofhouse.Errorf(proofhouse.NotFound, nil, "there is no agent %q: choose noop, baseline, ladder or react", name)
 }
 
 // Noop submits nothing but an empty input.
