@@ -3,6 +3,7 @@ package chat
 import (
 	"bytes"
 	"encoding/json"
+	"strings"
 )
 
 // rawMax bounds what is kept of a call that makes no sense, in bytes.
@@ -12,6 +13,7 @@ const rawMax = 16 << 10
 // give a call with a ParseError: that is the model's doing, and it is told.
 // Models and servers that write "" or null for no arguments mean none.
 func NewToolCall(id, function, arguments string) ToolCall {
+	arguments = strings.ToValidUTF8(arguments, "\uFFFD") // what is no UTF-8 could not be sent back
 	c := ToolCall{ID: id, Function: function, Arguments: json.RawMessage("{}")}
 	trimmed := bytes.TrimSpace([]byte(arguments))
 	switch {
@@ -30,14 +32,6 @@ func NewToolCall(id, function, arguments string) ToolCall {
 	}
 	c.Raw = arguments[:min(len(arguments), rawMax)]
 	return c
-}
-
-// Written is the arguments as the model wrote them, to be shown to it again.
-func (c ToolCall) Written() string {
-	if c.ParseError != "" {
-		return c.Raw
-	}
-	return string(c.Arguments)
 }
 
 // Said is what a tool's message tells the model: its text, or its error where

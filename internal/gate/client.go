@@ -3,6 +3,7 @@ package gate
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -40,20 +41,42 @@ type Client struct {
 	Key      string
 	// Pace is the upstream's; nil asks at once.
 	Pace *Pace
-	// Attempts is how often one request is sent at most (default 6), and Backoff
+	// Attempts is how often one request is sent at most (default 10), and Backoff
 	// how long is waited before the second (default 1 s), doubled each time, up to
 	// a minute, where the server does not say.
 	Attempts int
 	Backoff  time.Duration
 
 	http *http.Client
+	wait func(context.Context, time.Duration) error // until ctx ends; tests put their own
 }
 
 // NewClient asks at l. Its other fields may be set before the first request.
 func NewClient(l *Local, p Translator, key, codename string) *Client {
-	return &Client{Protocol: p, Codename: codename, Key: key, Attempts: 6, Backoff: time.Second, http: &http.Client{Transport: &http.Transport{
+	return &Client{Protocol: p, Codename: codename, Key: key, Attempts: 10, Backoff: time.Second, wait: sleep, http: &http.Client{Transport: &http.Transport{
 		DialContext: l.Dial, DisableCompression: true, MaxIdleConnsPerHost: 1000, IdleConnTimeout: time.Minute,
 	}}}
+}
+
+// Lend makes a grant for a run in this process, with a fresh key: terms without
+// an id, a codename or a start get one. Whoever has the key may use it in a
+// Client, and over any connection of a Local. The errors are Grant's.
+func (g *Gate) Lend(ctx context.Context, terms Grant, now time.Time) (key string, grant Grant, err error) {
+	key, grant = NewKey(), terms
+	grant.KeyHash, _ = HashKey(key)
+	if grant.ID == "" {
+		grant.ID = "grant-" + proofhouse.Token(5)
+	}
+	if grant.Codename == "" {
+		grant.Codename = "model-" + proofhouse.Token(3)
+	}
+	if grant.From.IsZero() {
+		grant.From = now
+	}
+	if err := g.Grant(ctx, grant, now); err != nil {
+		return "", Grant{}, err
+	}
+	return key, grant, nil
 }
 
 // Generate asks once, and again as long as it is the provider that fails; what
@@ -69,14 +92,24 @@ func (c *Client) Generate(ctx context.Context, r chat.Request) (chat.Output, err
 	}
 	var retries []chat.Retry
 	var queued time.Duration
-	for attempt := 1; ; attempt++ {
+	for attempt, held := 1, 0; ; attempt++ {
 		out, failure, err := c.once(ctx, body, &queued)
 		if err != nil {
 			return chat.Output{}, err
 		}
 		if failure == nil {
+			nameCalls(out.Message.ToolCalls)
 			out.Retries, out.Queued = retries, queued
 			return out, nil
+		}
+		if failure.ours {
+			wait := c.backoff(min(held, 3))
+			if held++; c.wait(ctx, wait) != nil {
+				return chat.Output{}, context.Cause(ctx)
+			}
+			queued += wait
+			attempt-- // the provider has not failed
+			continue
 		}
 		if attempt >= c.Attempts {
 			return chat.Output{}, proofhouse.Errorf(proofhouse.Unavailable, fmt.Errorf("%d attempts, the last: %s", attempt, failure.reason),
@@ -84,17 +117,42 @@ func (c *Client) Generate(ctx context.Context, r chat.Request) (chat.Output, err
 		}
 		wait := failure.after
 		if wait == 0 {
-			wait = min(c.Backoff<<min(attempt-1, 10), time.Minute)
-			wait = wait/2 + rand.N(wait/2+1) // callers that failed together do not come back together
+			wait = c.backoff(attempt - 1)
 		}
 		retries = append(retries, chat.Retry{Status: failure.status, Reason: failure.reason, Waited: wait})
-		timer := time.NewTimer(wait)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
+		if c.wait(ctx, wait) != nil {
 			return chat.Output{}, context.Cause(ctx)
 		}
+	}
+}
+
+// backoff is the wait after n failures before of one that gave no time.
+func (c *Client) backoff(n int) time.Duration {
+	wait := min(c.Backoff<<min(n, 10), time.Minute)
+	return wait/2 + rand.N(wait/2+1) // callers that failed together do not come back together
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// nameCalls gives an id to each call that a server sent without one, or with
+// that of another: a tool's answer names its call, and no two calls of a
+// conversation may have one name.
+func nameCalls(calls []chat.ToolCall) {
+	seen := map[string]bool{"": true}
+	for i := range calls {
+		if seen[calls[i].ID] {
+			calls[i].ID = "call_" + proofhouse.Token(6)
+		}
+		seen[calls[i].ID] = true
 	}
 }
 
@@ -103,6 +161,7 @@ type failure struct {
 	status int // 0 without an answer
 	reason string
 	after  time.Duration // that the server wants to be left alone; 0 if it does not say
+	ours   bool          // it is the grant's own rate that holds the call back, and nobody failed
 }
 
 // once sends one request. A failure may be tried again, an error may not.
@@ -115,16 +174,16 @@ func (c *Client) once(ctx context.Context, body []byte, queued *time.Duration) (
 		}
 	}
 	began := time.Now()
-	busy := false
+	load := unheard
 	defer func() {
 		if c.Pace == nil {
 			return
 		}
 		var after time.Duration
-		if f != nil && busy {
+		if f != nil && load == overloaded {
 			after = f.after
 		}
-		c.Pace.End(began, busy, after)
+		c.Pace.End(began, load, after)
 	}()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://gate"+c.Protocol.Path(), bytes.NewReader(body))
 	if err != nil {
@@ -135,6 +194,9 @@ func (c *Client) once(ctx context.Context, body []byte, queued *time.Duration) (
 	c.Protocol.Credential(req.Header, c.Key)
 	resp, err := c.http.Do(req)
 	if err != nil {
+		if proofhouse.KindOf(err) == proofhouse.Unavailable {
+			return out, nil, err // the gate is closed
+		}
 		return out, broken(ctx, "no answer"), ended(ctx)
 	}
 	defer resp.Body.Close()
@@ -146,10 +208,14 @@ func (c *Client) once(ctx context.Context, body []byte, queued *time.Duration) (
 		if out, err = c.Protocol.Decode(text); err != nil {
 			return out, &failure{status: resp.StatusCode, reason: proofhouse.PublicOf(err)}, nil
 		}
-		out.Took = time.Since(began)
+		out.Took, load = time.Since(began), answered
 		return out, nil, nil
 	}
-	busy = resp.StatusCode == http.StatusTooManyRequests || resp.StatusCode == http.StatusServiceUnavailable || resp.StatusCode == statusOverloaded
+	switch s := resp.StatusCode; {
+	case resp.Header.Get(reasonHeader) != "": // the upstream's load had no part in it
+	case s == http.StatusTooManyRequests, s == http.StatusServiceUnavailable, s == statusOverloaded:
+		load = overloaded
+	}
 	return c.refused(resp, text)
 }
 
@@ -172,31 +238,41 @@ func ended(ctx context.Context) error {
 
 // refused sorts an answer that is no success.
 func (c *Client) refused(resp *http.Response, text []byte) (out chat.Output, f *failure, err error) {
-	said := messageOf(text)
+	said, code := messageOf(text)
 	no := func(kind proofhouse.Kind) (chat.Output, *failure, error) {
 		return out, nil, proofhouse.Errorf(kind, nil, "%s", said)
 	}
 	switch Reason(resp.Header.Get(reasonHeader)) {
-	case Spent, Unpriced:
+	case Spent:
 		return no(proofhouse.Limit)
-	case BadKey, NotInTime, NotGranted, Revoked, Suspended:
+	case BadKey, NotInTime, NotGranted, Revoked, Suspended, Unpriced:
 		return no(proofhouse.Refused)
 	case BadRequest, TooLarge, HeadersTooLarge, Encoded, UnknownModel, NoSuchPath:
 		return no(proofhouse.Invalid)
 	case Guarded:
 		return chat.Output{Model: c.Codename, Message: chat.Message{Role: chat.Assistant}, StopReason: chat.ContentFilter, Refusal: said}, nil, nil
-	case Busy, NoUpstream:
+	case Broken:
+		return no(proofhouse.Unavailable)
+	case Busy:
+		return out, &failure{reason: said, ours: true}, nil
+	case NoUpstream:
+		return out, &failure{reason: said}, nil // no answer, so no status
 	default:
 	}
+	told := resp.Header.Get("X-Should-Retry")
 	switch s := resp.StatusCode; {
-	case tooLong(said):
-		return chat.Output{Model: c.Codename, Message: chat.Message{Role: chat.Assistant}, StopReason: chat.ModelLength}, nil, nil
+	case s == http.StatusTooManyRequests && code == string(Spent), s == http.StatusPaymentRequired:
+		return no(proofhouse.Unavailable) // the provider's own account is empty: that is none of the run's budgets
+	case told == "true", told != "false" && (s == http.StatusTooManyRequests || s >= 500 || s == http.StatusRequestTimeout || s == http.StatusConflict):
+		return out, &failure{status: s, reason: said, after: retryAfter(resp.Header, time.Now())}, nil
+	case s == http.StatusTooManyRequests || s >= 500 || s < 400:
+		return no(proofhouse.Unavailable)
 	case s == http.StatusUnauthorized || s == http.StatusForbidden:
 		return no(proofhouse.Refused)
-	case (s == http.StatusTooManyRequests || s >= 500 || s == http.StatusRequestTimeout || s == http.StatusConflict) && resp.Header.Get("X-Should-Retry") != "false":
-		return out, &failure{status: s, reason: said, after: retryAfter(resp.Header, time.Now())}, nil
-	case s == http.StatusTooManyRequests || s >= 500:
-		return no(proofhouse.Unavailable)
+	case tooLong(code + " " + said):
+		return chat.Output{Model: c.Codename, Message: chat.Message{Role: chat.Assistant}, StopReason: chat.ModelLength}, nil, nil
+	case code == "content_filter" || code == "content_policy_violation" || code == "invalid_prompt":
+		return chat.Output{Model: c.Codename, Message: chat.Message{Role: chat.Assistant}, StopReason: chat.ContentFilter, Refusal: said}, nil, nil
 	}
 	return no(proofhouse.Invalid)
 }
@@ -205,7 +281,7 @@ func (c *Client) refused(resp *http.Response, text []byte) (out chat.Output, f *
 // words of its own and few have a code.
 func tooLong(said string) bool {
 	said = strings.ToLower(said)
-	for _, s := range []string{"context length", "context_length", "context window", "prompt is too long", "context size", "maximum context", "input length and `max_tokens` exceed"} {
+	for _, s := range []string{"context length", "context_length", "context window", "prompt is too long", "context size", "context_size", "maximum context", "input length and `max_tokens` exceed"} {
 		if strings.Contains(said, s) {
 			return true
 		}
@@ -216,11 +292,18 @@ func tooLong(said string) bool {
 // messageMax bounds a server's message, in bytes.
 const messageMax = 500
 
-// messageOf is the message of an error body, in either protocol's shape.
-func messageOf(body []byte) string {
-	said := ""
+// messageOf is the message of an error body and its code or type, in either protocol's
+// shape, or in that of vLLM before 0.11, whose body is the error.
+func messageOf(body []byte) (said, code string) {
 	if root, ok := Document(body); ok {
-		said, _ = Field(Field(root, "error"), "message").Text()
+		fault := Field(root, "error")
+		if fault.Kind() != '{' {
+			fault = root
+		}
+		said, _ = Field(fault, "message").Text()
+		if code, _ = Field(fault, "code").Text(); code == "" {
+			code, _ = Field(fault, "type").Text() // llama.cpp's code is the status
+		}
 	}
 	if said == "" {
 		said = "an answer without a reason"
@@ -228,7 +311,7 @@ func messageOf(body []byte) string {
 	if len(said) > messageMax {
 		said = strings.ToValidUTF8(said[:messageMax], "") + "…"
 	}
-	return said
+	return said, code
 }
 
 // retryAfter is how long a server wants to be left alone, at most ten minutes;
@@ -243,6 +326,36 @@ func retryAfter(h http.Header, now time.Time) time.Duration {
 		d = at.Sub(now)
 	}
 	return min(max(d, 0), 10*time.Minute)
+}
+
+// EncodeJSON is v as the bodies of requests have it: "<" stays one byte, since
+// a budget holds a token for each.
+func EncodeJSON(v any) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		return nil, proofhouse.Errorf(proofhouse.Invalid, err, "a tool's parameters or a call's arguments are not JSON")
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+}
+
+// Parameters are a tool's; there are none where it takes nothing.
+func Parameters(t chat.Tool) json.RawMessage {
+	if len(t.Parameters) == 0 {
+		return json.RawMessage(`{"type":"object","properties":{}}`)
+	}
+	return t.Parameters
+}
+
+// Arguments are a call's, as they go back to the model: an object even where it
+// wrote none, since servers that fill calls into a template refuse anything
+// else. What was wrong with them is told by the call's result.
+func Arguments(c chat.ToolCall) json.RawMessage {
+	if len(c.Arguments) == 0 {
+		return json.RawMessage("{}")
+	}
+	return c.Arguments
 }
 
 // errNoAnswer is for Decode.

@@ -13,7 +13,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -58,7 +57,14 @@ func conversation() chat.Request {
 // gate itself reads it and takes nothing in it for an input by reference.
 func TestEncodeGolden(t *testing.T) {
 	for _, p := range translators {
-		body, err := p.Encode(conversation(), codename)
+		r := conversation()
+		if p.Name() == "openai-responses" { // where an item is its own signature
+			for i := range r.Messages[2].Reasoning {
+				s := &r.Messages[2].Reasoning[i].Signature
+				*s = `{"id":"rs_1","type":"reasoning","summary":[],"encrypted_content":"` + *s + `","zz_new":1.0}`
+			}
+		}
+		body, err := p.Encode(r, codename)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -98,7 +104,7 @@ func golden(t *testing.T, name string, got []byte) {
 func TestEncodeChoices(t *testing.T) {
 	for _, p := range translators {
 		for choice, want := range map[string]string{"": "", "auto": "auto", "none": "none", "any": map[bool]string{true: `"any"`, false: "required"}[p.Name() == "anthropic-messages"], "bash": `"name":"bash"`} {
-			body, err := p.Encode(chat.Request{ToolChoice: choice, Messages: []chat.Message{{Role: chat.User, Text: "x"}}}, "m")
+			body, err := p.Encode(chat.Request{ToolChoice: choice, Tools: conversation().Tools, Messages: []chat.Message{{Role: chat.User, Text: "x"}}}, "m")
 			if err != nil || !strings.Contains(string(body), want) || choice == "" && strings.Contains(string(body), "tool_choice") {
 				t.Errorf("%s, %q: %s, %v", p.Name(), choice, body, err)
 			}
@@ -114,7 +120,6 @@ func TestEncodeChoices(t *testing.T) {
 		{openai.Responses{}, chat.Config{Seed: ptr[int64](1)}},
 		{openai.Responses{}, chat.Config{StopSeqs: []string{"x"}}},
 		{anthropic.Messages{}, chat.Config{Seed: ptr[int64](1)}},
-		{anthropic.Messages{}, chat.Config{ReasoningEffort: "low"}},
 	} {
 		if _, err := c.p.Encode(chat.Request{Config: c.c}, "m"); proofhouse.KindOf(err) != proofhouse.Invalid {
 			t.Errorf("%s cannot say %+v: %v", c.p.Name(), c.c, err)
@@ -146,8 +151,8 @@ func TestDecode(t *testing.T) {
 	used.Usage = chat.Usage{Input: 6, CacheRead: 4, Output: 5, Reasoning: 3}
 	cached := says("hi", chat.Stop)
 	cached.Usage = chat.Usage{Input: 6, CacheRead: 4, CacheWrite: 2, Output: 5}
-	refused := says("", chat.ContentFilter)
-	refused.Refusal = "no"
+	refused, filtered := says("no", chat.ContentFilter), says("", chat.ContentFilter)
+	refused.Refusal, filtered.Refusal = "no", "content_filter"
 	thought := func(blocks ...chat.Reasoning) chat.Output {
 		o := says("hi", chat.Stop)
 		o.Message.Reasoning = blocks
@@ -164,11 +169,11 @@ func TestDecode(t *testing.T) {
 		{openai.Chat{}, "text", chatAnswer("stop", `"content":"hi"`), says("hi", chat.Stop)},
 		{openai.Chat{}, "parts", chatAnswer("stop", `"content":[{"type":"text","text":"h"},{"type":"text","text":"i"}]`), says("hi", chat.Stop)},
 		{openai.Chat{}, "cap", chatAnswer("length", `"content":"hi"`), says("hi", chat.MaxTokens)},
-		{openai.Chat{}, "filter", chatAnswer("content_filter", `"content":null`), says("", chat.ContentFilter)},
+		{openai.Chat{}, "filter", chatAnswer("content_filter", `"content":null`), filtered},
 		{openai.Chat{}, "refusal", chatAnswer("stop", `"content":null,"refusal":"no"`), refused},
 		{openai.Chat{}, "another reason", chatAnswer("eos", `"content":"hi"`), says("hi", chat.Unknown)},
 		{openai.Chat{}, "call", chatAnswer("tool_calls", `"content":null,"tool_calls":[{"id":"c1","type":"function","function":{"name":"bash","arguments":"{\"cmd\": \"ls\"}"}}]`), calls(ls)},
-		{openai.Chat{}, "call with an object, said to be a stop, without id", chatAnswer("stop", `"tool_calls":[{"function":{"name":"bash","arguments":{"cmd":"ls"}}}]`), calls(chat.NewToolCall("call_1", "bash", `{"cmd":"ls"}`))},
+		{openai.Chat{}, "call with an object, said to be a stop, without id", chatAnswer("stop", `"tool_calls":[{"function":{"name":"bash","arguments":{"cmd":"ls"}}}]`), calls(chat.NewToolCall("", "bash", `{"cmd":"ls"}`))},
 		{openai.Chat{}, "call that is none", chatAnswer("tool_calls", `"tool_calls":[{"id":"c1","function":{"name":"bash","arguments":"{\"cmd\":"}}]`), calls(bad)},
 		{openai.Chat{}, "reasoning", chatAnswer("stop", `"content":"hi","reasoning_content":"hm","reasoning":"hm"`), thought(chat.Reasoning{Text: "hm"})},
 		{openai.Chat{}, "usage", `{"usage":{"prompt_tokens":10,"completion_tokens":5,"prompt_tokens_details":{"cached_tokens":4},"completion_tokens_details":{"reasoning_tokens":3}},` + chatAnswer("stop", `"content":"hi"`)[1:], used},
@@ -177,7 +182,7 @@ func TestDecode(t *testing.T) {
 		{openai.Responses{}, "refusal", response(`"status":"completed"`, `{"type":"message","content":[{"type":"refusal","refusal":"no"}]}`), refused},
 		{openai.Responses{}, "cap", response(`"status":"incomplete","incomplete_details":{"reason":"max_output_tokens"}`, `{"type":"message","content":[{"type":"output_text","text":"hi"}]}`), says("hi", chat.MaxTokens)},
 		{openai.Responses{}, "call", response(`"status":"completed"`, `{"type":"function_call","call_id":"c1","name":"bash","arguments":"{\"cmd\":\"ls\"}"}`), calls(ls)},
-		{openai.Responses{}, "reasoning", response(`"status":"completed"`, `{"type":"reasoning","summary":[{"type":"summary_text","text":"hm"}],"encrypted_content":"sealed"},{"type":"message","content":[{"type":"output_text","text":"hi"}]}`), thought(chat.Reasoning{Text: "hm", Signature: "sealed"})},
+		{openai.Responses{}, "reasoning", response(`"status":"completed"`, `{"type":"reasoning","summary":[{"type":"summary_text","text":"hm"}],"encrypted_content":"sealed"},{"type":"message","content":[{"type":"output_text","text":"hi"}]}`), thought(chat.Reasoning{Text: "hm", Signature: `{"type":"reasoning","summary":[{"type":"summary_text","text":"hm"}],"encrypted_content":"sealed"}`})},
 		{openai.Responses{}, "usage", `{"usage":{"input_tokens":10,"output_tokens":5,"input_tokens_details":{"cached_tokens":4},"output_tokens_details":{"reasoning_tokens":3}},` + response(`"status":"completed"`, `{"type":"message","content":[{"type":"output_text","text":"hi"}]}`)[1:], used},
 
 		{anthropic.Messages{}, "text", message("end_turn", `{"type":"text","text":"h"},{"type":"text","text":"i"}`), says("hi", chat.Stop)},
@@ -222,6 +227,11 @@ func FuzzDecode(f *testing.F) {
 	} {
 		f.Add([]byte(s))
 	}
+	files, _ := filepath.Glob("testdata/answers/*/*.json")
+	for _, file := range files {
+		b, _ := os.ReadFile(file)
+		f.Add(b)
+	}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		for _, p := range translators {
 			out, err := p.Decode(body)
@@ -229,13 +239,16 @@ func FuzzDecode(f *testing.F) {
 				continue
 			}
 			for _, c := range out.Message.ToolCalls {
-				if c.ID == "" || !json.Valid(c.Arguments) || c.Arguments[0] != '{' {
+				if !json.Valid(c.Arguments) || c.Arguments[0] != '{' {
 					t.Fatalf("%s: %+v", p.Name(), c)
 				}
 			}
 			again, err := p.Encode(chat.Request{Messages: []chat.Message{out.Message}}, "m")
 			if err != nil || !json.Valid(again) {
 				t.Fatalf("%s: %s, %v", p.Name(), again, err)
+			}
+			if _, err := p.Read(again); err != nil {
+				t.Fatalf("%s: the gate does not take back %q: %v", p.Name(), again, err)
 			}
 		}
 	})
@@ -283,7 +296,7 @@ func TestClient(t *testing.T) {
 		{"429, then an answer", nil, []gatetest.Answer{status(429, `{"error":{"message":"slow down"}}`), good}, "", chat.Stop, []int{429}},
 		{"529, 500, a connection closed, half an answer, no JSON, then an answer", nil, []gatetest.Answer{
 			status(529, `{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}`), status(500, "oops"), {Drop: true}, cut, status(200, `{"choices":`), good,
-		}, "", chat.Stop, []int{529, 500, 502, 502, 200}},
+		}, "", chat.Stop, []int{529, 500, 0, 0, 200}},
 		{"429 for ever", nil, []gatetest.Answer{status(429, `{"error":{"message":"slow down"}}`)}, proofhouse.Unavailable, "", nil},
 		{"not to be tried again", nil, []gatetest.Answer{status(500, `{"error":{"message":"no"}}`, "X-Should-Retry", "false"), good}, proofhouse.Unavailable, "", nil},
 		{"a bad request", nil, []gatetest.Answer{status(400, `{"error":{"message":"temperature is not known"}}`), good}, proofhouse.Invalid, "", nil},
@@ -399,49 +412,4 @@ func TestClientWaits(t *testing.T) {
 			t.Errorf("%s %s: %+v, %v", c.name, c.value, out.Retries, err)
 		}
 	}
-}
-
-// TestPace: with callers that never stop asking an upstream that can do ten at
-// once, as many as that are under way before long, and a server's wish to be
-// left alone holds for all.
-func TestPace(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		p := gate.NewPace(1000)
-		var open, most, refused, served atomic.Int64
-		var lonely atomic.Int64 // until when nobody may come, in ns
-		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-		defer cancel()
-		var wg sync.WaitGroup
-		for range 200 {
-			wg.Go(func() {
-				for {
-					if _, err := p.Begin(ctx); err != nil {
-						return
-					}
-					began := time.Now()
-					if until := lonely.Load(); began.UnixNano() < until && began.UnixNano() > until-int64(50*time.Millisecond) {
-						t.Error("a call began while the server wanted to be left alone")
-					}
-					now := open.Add(1)
-					if now > most.Load() {
-						most.Store(now)
-					}
-					time.Sleep(100 * time.Millisecond)
-					open.Add(-1)
-					if now > 10 {
-						refused.Add(1)
-						p.End(began, true, 50*time.Millisecond)
-						lonely.Store(time.Now().Add(50 * time.Millisecond).UnixNano())
-					} else {
-						served.Add(1)
-						p.End(began, false, 0)
-					}
-				}
-			})
-		}
-		wg.Wait()
-		if served.Load() < 1000 || refused.Load() > served.Load()/5 || most.Load() > 40 {
-			t.Errorf("%d served, %d refused, at most %d at once", served.Load(), refused.Load(), most.Load())
-		}
-	})
 }

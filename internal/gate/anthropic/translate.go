@@ -2,8 +2,8 @@ package anthropic
 
 import (
 	"encoding/json"
-	"fmt"
 	"net/http"
+	"strings"
 
 	"proofhouse/internal/chat"
 	"proofhouse/internal/gate"
@@ -53,6 +53,7 @@ type request struct {
 	TopP          *float64       `json:"top_p,omitempty"`
 	StopSequences []string       `json:"stop_sequences,omitempty"`
 	Thinking      map[string]any `json:"thinking,omitempty"`
+	OutputConfig  map[string]any `json:"output_config,omitempty"`
 }
 
 // Prepare implements gate.Translator.
@@ -60,12 +61,15 @@ func (Messages) Prepare(h http.Header) { h.Set("Anthropic-Version", "2023-06-01"
 
 // Encode implements gate.Translator.
 func (Messages) Encode(r chat.Request, model string) ([]byte, error) {
-	if r.Config.Seed != nil || r.Config.ReasoningEffort != "" {
-		return nil, proofhouse.Errorf(proofhouse.Invalid, nil, "the messages protocol knows no seed and no reasoning effort: leave them out, or give reasoning tokens")
+	if r.Config.Seed != nil {
+		return nil, proofhouse.Errorf(proofhouse.Invalid, nil, "the messages protocol knows no seed: leave it out")
 	}
 	q := request{Model: model, MaxTokens: r.Config.MaxTokens, Temperature: r.Config.Temperature, TopP: r.Config.TopP, StopSequences: r.Config.StopSeqs}
 	if n := r.Config.ReasoningTokens; n > 0 {
 		q.Thinking = map[string]any{"type": "enabled", "budget_tokens": n}
+	}
+	if e := r.Config.ReasoningEffort; e != "" {
+		q.OutputConfig = map[string]any{"effort": e}
 	}
 	for _, m := range r.Messages {
 		switch m.Role {
@@ -75,19 +79,18 @@ func (Messages) Encode(r chat.Request, model string) ([]byte, error) {
 		case chat.ToolRole:
 			q.add("user", toolResult(m))
 		case chat.User:
-			q.add("user", block{Type: "text", Text: &m.Text})
+			q.add("user", textBlock(m.Text))
 		case chat.Assistant:
 			q.add("assistant", blocks(m)...)
 		}
 	}
 	for _, t := range r.Tools {
-		schema := t.Parameters
-		if len(schema) == 0 {
-			schema = json.RawMessage(`{"type":"object"}`)
-		}
-		q.Tools = append(q.Tools, tool{t.Name, t.Description, schema})
+		q.Tools = append(q.Tools, tool{t.Name, t.Description, gate.Parameters(t)})
 	}
 	alone := r.Config.ParallelToolCalls != nil && !*r.Config.ParallelToolCalls
+	if len(r.Tools) == 0 { // the API refuses a choice among none
+		return gate.EncodeJSON(q)
+	}
 	switch r.ToolChoice {
 	case "", "auto":
 		if alone || r.ToolChoice != "" {
@@ -100,7 +103,7 @@ func (Messages) Encode(r chat.Request, model string) ([]byte, error) {
 	default:
 		q.ToolChoice = &choice{Type: "tool", Name: r.ToolChoice, DisableParallelToolUse: alone}
 	}
-	return json.Marshal(q)
+	return gate.EncodeJSON(q)
 }
 
 // add adds to the last message if it is of the same role: the protocol wants
@@ -129,18 +132,23 @@ func blocks(m chat.Message) (all []block) {
 			all = append(all, block{Type: "thinking", Thinking: &r.Text, Signature: r.Signature})
 		}
 	}
-	if m.Text != "" || len(m.ToolCalls) == 0 {
-		text := m.Text
-		if text == "" {
-			text = "(nothing)" // an empty block is refused
-		}
-		all = append(all, block{Type: "text", Text: &text})
+	if strings.TrimSpace(m.Text) != "" || len(m.ToolCalls) == 0 {
+		all = append(all, textBlock(m.Text))
 	}
 	for _, c := range m.ToolCalls {
 		// A call that was none has no input that the protocol could say: what is told about it is its result.
-		all = append(all, block{Type: "tool_use", ID: c.ID, Name: c.Function, Input: c.Arguments})
+		all = append(all, block{Type: "tool_use", ID: c.ID, Name: c.Function, Input: gate.Arguments(c)})
 	}
 	return all
+}
+
+// textBlock is a text, or what stands for one where there is nothing to read:
+// the API refuses such a block.
+func textBlock(text string) block {
+	if strings.TrimSpace(text) == "" {
+		text = "(nothing)"
+	}
+	return block{Type: "text", Text: &text}
 }
 
 // Decode implements gate.Translator.
@@ -165,11 +173,7 @@ func (Messages) Decode(body []byte) (chat.Output, error) {
 		case "redacted_thinking":
 			out.Message.Reasoning = append(out.Message.Reasoning, chat.Reasoning{Signature: text(b, "data"), Redacted: true})
 		case "tool_use":
-			id := text(b, "id")
-			if id == "" {
-				id = fmt.Sprintf("toolu_%d", len(out.Message.ToolCalls)+1)
-			}
-			out.Message.ToolCalls = append(out.Message.ToolCalls, chat.NewToolCall(id, text(b, "name"), string(gate.Field(b, "input").Raw)))
+			out.Message.ToolCalls = append(out.Message.ToolCalls, chat.NewToolCall(text(b, "id"), text(b, "name"), string(gate.Field(b, "input").Raw)))
 		}
 	}
 	m := &meter{}
@@ -177,7 +181,9 @@ func (Messages) Decode(body []byte) (chat.Output, error) {
 	out.Usage, _ = m.Usage()
 	out.StopReason = stopReason(text(root, "stop_reason"))
 	if out.StopReason == chat.ContentFilter {
-		out.Refusal = "refusal"
+		if out.Refusal = text(gate.Field(root, "stop_details"), "category"); out.Refusal == "" {
+			out.Refusal = "refusal"
+		}
 	}
 	return out, nil
 }

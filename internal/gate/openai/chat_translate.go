@@ -2,7 +2,6 @@ package openai
 
 import (
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"strings"
 
@@ -26,11 +25,12 @@ type tool struct {
 }
 
 type chatMessage struct {
-	Role             string  `json:"role"`
-	Content          *string `json:"content"`
-	ReasoningContent string  `json:"reasoning_content,omitempty"`
-	ToolCalls        []tool  `json:"tool_calls,omitempty"`
-	ToolCallID       string  `json:"tool_call_id,omitempty"`
+	Role             string `json:"role"`
+	Content          string `json:"content"` // "" beside calls, not null: templates of served models fail on that
+	ReasoningContent string `json:"reasoning_content,omitempty"`
+	Reasoning        string `json:"reasoning,omitempty"`
+	ToolCalls        []tool `json:"tool_calls,omitempty"`
+	ToolCallID       string `json:"tool_call_id,omitempty"`
 }
 
 type chatRequest struct {
@@ -54,7 +54,7 @@ func (Chat) Prepare(http.Header) {}
 // Encode implements gate.Translator.
 func (c Chat) Encode(r chat.Request, model string) ([]byte, error) {
 	q := chatRequest{
-		Model: model, ParallelToolCalls: r.Config.ParallelToolCalls, Temperature: r.Config.Temperature, TopP: r.Config.TopP,
+		Model: model, Temperature: r.Config.Temperature, TopP: r.Config.TopP,
 		Seed: r.Config.Seed, Stop: r.Config.StopSeqs, ReasoningEffort: r.Config.ReasoningEffort,
 	}
 	if c.capField() == "max_tokens" {
@@ -64,32 +64,46 @@ func (c Chat) Encode(r chat.Request, model string) ([]byte, error) {
 	}
 	for _, m := range r.Messages {
 		text := m.Said()
-		said := chatMessage{Role: string(m.Role), Content: &text, ToolCallID: m.ToolCallID}
+		said := chatMessage{Role: string(m.Role), Content: text, ToolCallID: m.ToolCallID}
 		for _, block := range m.Reasoning {
-			said.ReasoningContent += block.Text // back to a server that gave it; others give none
+			if block.Signature == asReasoning {
+				said.Reasoning += block.Text
+			} else {
+				said.ReasoningContent += block.Text
+			}
 		}
 		for _, call := range m.ToolCalls {
-			written := call.Written()
+			written := string(gate.Arguments(call))
 			said.ToolCalls = append(said.ToolCalls, tool{ID: call.ID, Type: "function", Function: function{Name: call.Function, Arguments: &written}})
-		}
-		if text == "" && len(m.ToolCalls) > 0 {
-			said.Content = nil
 		}
 		q.Messages = append(q.Messages, said)
 	}
 	for _, t := range r.Tools {
-		q.Tools = append(q.Tools, tool{Type: "function", Function: function{Name: t.Name, Description: t.Description, Parameters: t.Parameters}})
+		q.Tools = append(q.Tools, tool{Type: "function", Function: function{Name: t.Name, Description: t.Description, Parameters: gate.Parameters(t)}})
 	}
-	switch r.ToolChoice {
+	if len(r.Tools) > 0 { // the API refuses both without tools
+		q.ParallelToolCalls = r.Config.ParallelToolCalls
+		q.ToolChoice = toolChoice(r.ToolChoice, tool{Type: "function", Function: function{Name: r.ToolChoice}})
+	}
+	return gate.EncodeJSON(q)
+}
+
+// asReasoning is the Signature of reasoning that came in the field "reasoning"
+// (vLLM, OpenRouter) and goes back in it. What came in "reasoning_content"
+// (llama.cpp, DeepSeek, SGLang) has none. OpenAI shows none here, so it is sent neither.
+const asReasoning = "reasoning"
+
+// toolChoice is chat's word in OpenAI's; one is for a tool's name.
+func toolChoice(choice string, one any) any {
+	switch choice {
 	case "":
+		return nil
 	case "auto", "none":
-		q.ToolChoice = r.ToolChoice
+		return choice
 	case "any":
-		q.ToolChoice = "required"
-	default:
-		q.ToolChoice = tool{Type: "function", Function: function{Name: r.ToolChoice}}
+		return "required"
 	}
-	return json.Marshal(q)
+	return one
 }
 
 // Decode implements gate.Translator. Servers differ in where reasoning stands,
@@ -113,16 +127,13 @@ func (Chat) Decode(body []byte) (chat.Output, error) {
 	out.Model, _ = gate.Field(root, "model").Text()
 	out.Message.Text = textOf(gate.Field(message, "content"))
 	out.Refusal, _ = gate.Field(message, "refusal").Text()
-	for _, name := range []string{"reasoning_content", "reasoning"} {
-		if text, ok := gate.Field(message, name).Text(); ok && text != "" && len(out.Message.Reasoning) == 0 {
-			out.Message.Reasoning = append(out.Message.Reasoning, chat.Reasoning{Text: text})
+	for _, field := range []struct{ name, signature string }{{"reasoning_content", ""}, {"reasoning", asReasoning}} {
+		if text, ok := gate.Field(message, field.name).Text(); ok && text != "" && len(out.Message.Reasoning) == 0 {
+			out.Message.Reasoning = append(out.Message.Reasoning, chat.Reasoning{Text: text, Signature: field.signature})
 		}
 	}
 	for call := range gate.Elements(gate.Field(message, "tool_calls")) {
 		id, _ := gate.Field(call, "id").Text()
-		if id == "" {
-			id = fmt.Sprintf("call_%d", len(out.Message.ToolCalls)+1)
-		}
 		f := gate.Field(call, "function")
 		name, _ := gate.Field(f, "name").Text()
 		out.Message.ToolCalls = append(out.Message.ToolCalls, chat.NewToolCall(id, name, argumentsOf(gate.Field(f, "arguments"))))
@@ -130,7 +141,19 @@ func (Chat) Decode(body []byte) (chat.Output, error) {
 	out.Usage, _ = usageOf(gate.Field(root, "usage"), "prompt", "completion")
 	reason, _ := gate.Field(first, "finish_reason").Text()
 	out.StopReason = stopReason(reason, out)
+	refused(&out)
 	return out, nil
+}
+
+// refused makes a refusal the text where there is no other: it goes back to the
+// model as what it said.
+func refused(out *chat.Output) {
+	if out.Message.Text == "" {
+		out.Message.Text = out.Refusal
+	}
+	if out.StopReason == chat.ContentFilter && out.Refusal == "" {
+		out.Refusal = "content_filter"
+	}
 }
 
 // stopReason is Inspect's word for a finish_reason. Some servers say "stop" of

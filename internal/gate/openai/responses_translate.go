@@ -2,7 +2,6 @@ package openai
 
 import (
 	"encoding/json"
-	"fmt"
 	"net/http"
 
 	"proofhouse/internal/chat"
@@ -12,18 +11,16 @@ import (
 
 // item is one of input and output, in the words of the Responses API.
 type item struct {
-	Type             string          `json:"type"`
-	Role             string          `json:"role,omitempty"`
-	Content          []words         `json:"content,omitempty"`
-	Summary          *[]words        `json:"summary,omitempty"`
-	EncryptedContent string          `json:"encrypted_content,omitempty"`
-	CallID           string          `json:"call_id,omitempty"`
-	Name             string          `json:"name,omitempty"`
-	Arguments        *string         `json:"arguments,omitempty"`
-	Output           *string         `json:"output,omitempty"`
-	Description      string          `json:"description,omitempty"`
-	Parameters       json.RawMessage `json:"parameters,omitempty"`
-	Strict           *bool           `json:"strict,omitempty"`
+	Type        string          `json:"type"`
+	Role        string          `json:"role,omitempty"`
+	Content     []words         `json:"content,omitempty"`
+	CallID      string          `json:"call_id,omitempty"`
+	Name        string          `json:"name,omitempty"`
+	Arguments   *string         `json:"arguments,omitempty"`
+	Output      *string         `json:"output,omitempty"`
+	Description string          `json:"description,omitempty"`
+	Parameters  json.RawMessage `json:"parameters,omitempty"`
+	Strict      *bool           `json:"strict,omitempty"`
 }
 
 type words struct {
@@ -33,7 +30,7 @@ type words struct {
 
 type responsesRequest struct {
 	Model             string         `json:"model"`
-	Input             []item         `json:"input"`
+	Input             []any          `json:"input"`
 	Store             bool           `json:"store"`
 	Include           []string       `json:"include,omitempty"`
 	Tools             []item         `json:"tools,omitempty"`
@@ -55,7 +52,7 @@ func (Responses) Encode(r chat.Request, model string) ([]byte, error) {
 		return nil, proofhouse.Errorf(proofhouse.Invalid, nil, "the responses protocol knows no seed and no stop sequences: leave them out, or use openai-chat")
 	}
 	q := responsesRequest{
-		Model: model, Input: []item{}, ParallelToolCalls: r.Config.ParallelToolCalls, MaxOutputTokens: r.Config.MaxTokens,
+		Model: model, Input: []any{}, MaxOutputTokens: r.Config.MaxTokens,
 		Temperature: r.Config.Temperature, TopP: r.Config.TopP,
 	}
 	if r.Config.ReasoningEffort != "" {
@@ -67,32 +64,23 @@ func (Responses) Encode(r chat.Request, model string) ([]byte, error) {
 	}
 	loose := false
 	for _, t := range r.Tools {
-		q.Tools = append(q.Tools, item{Type: "function", Name: t.Name, Description: t.Description, Parameters: t.Parameters, Strict: &loose})
+		q.Tools = append(q.Tools, item{Type: "function", Name: t.Name, Description: t.Description, Parameters: gate.Parameters(t), Strict: &loose})
 	}
-	switch r.ToolChoice {
-	case "":
-	case "auto", "none":
-		q.ToolChoice = r.ToolChoice
-	case "any":
-		q.ToolChoice = "required"
-	default:
-		q.ToolChoice = item{Type: "function", Name: r.ToolChoice}
+	if len(r.Tools) > 0 { // the API refuses both without tools
+		q.ParallelToolCalls = r.Config.ParallelToolCalls
+		q.ToolChoice = toolChoice(r.ToolChoice, item{Type: "function", Name: r.ToolChoice})
 	}
-	return json.Marshal(q)
+	return gate.EncodeJSON(q)
 }
 
-func inputItems(m chat.Message) (items []item) {
+func inputItems(m chat.Message) (items []any) {
 	if m.Role == chat.ToolRole {
 		said := m.Said()
-		return []item{{Type: "function_call_output", CallID: m.ToolCallID, Output: &said}}
+		return []any{item{Type: "function_call_output", CallID: m.ToolCallID, Output: &said}}
 	}
 	for _, block := range m.Reasoning {
-		if block.Signature != "" { // what is not sealed the server does not take back
-			summary := []words{}
-			if block.Text != "" {
-				summary = append(summary, words{"summary_text", block.Text})
-			}
-			items = append(items, item{Type: "reasoning", Summary: &summary, EncryptedContent: block.Signature})
+		if whole := []byte(block.Signature); selfContained(whole) {
+			items = append(items, json.RawMessage(whole))
 		}
 	}
 	kind := "input_text"
@@ -103,10 +91,19 @@ func inputItems(m chat.Message) (items []item) {
 		items = append(items, item{Type: "message", Role: string(m.Role), Content: []words{{kind, m.Text}}})
 	}
 	for _, call := range m.ToolCalls {
-		written := call.Written()
+		written := string(gate.Arguments(call))
 		items = append(items, item{Type: "function_call", CallID: call.ID, Name: call.Function, Arguments: &written})
 	}
 	return items
+}
+
+// selfContained says that a reasoning item is more than a reference to what
+// the server stored: nothing is stored.
+func selfContained(whole []byte) bool {
+	root, ok := gate.Document(whole)
+	sealed, _ := gate.Field(root, "encrypted_content").Text()
+	kind, _ := gate.Field(root, "type").Text()
+	return ok && kind == "reasoning" && (sealed != "" || length(gate.Field(root, "content")) > 0)
 }
 
 // Decode implements gate.Translator.
@@ -116,7 +113,14 @@ func (Responses) Decode(body []byte) (chat.Output, error) {
 		return chat.Output{}, gate.NoAnswer("what is no JSON")
 	}
 	status, _ := gate.Field(root, "status").Text()
-	output := gate.Field(root, "output")
+	output, fault := gate.Field(root, "output"), gate.Field(root, "error")
+	if code, _ := gate.Field(fault, "code").Text(); status == "failed" && code == "invalid_prompt" { // its word for what its safeguards refuse
+		out := chat.Output{Message: chat.Message{Role: chat.Assistant}, StopReason: chat.ContentFilter}
+		out.Model, _ = gate.Field(root, "model").Text()
+		out.Refusal, _ = gate.Field(fault, "message").Text()
+		out.Usage, _ = usageOf(gate.Field(root, "usage"), "input", "output")
+		return out, nil
+	}
 	if output.Kind() != '[' || status == "failed" || status == "cancelled" || status == "in_progress" || status == "queued" {
 		return chat.Output{}, gate.NoAnswer("no answer that is finished")
 	}
@@ -139,6 +143,7 @@ func (Responses) Decode(body []byte) (chat.Output, error) {
 	default:
 		out.StopReason = chat.Stop
 	}
+	refused(&out)
 	return out, nil
 }
 
@@ -155,19 +160,14 @@ func outputItem(it gate.Value, out *chat.Output) {
 			m.Text += text
 		}
 	case "reasoning":
-		text := textOf(gate.Field(it, "summary"))
+		text := textOf(gate.Field(it, "content"))
 		if text == "" {
-			text = textOf(gate.Field(it, "content"))
+			text = textOf(gate.Field(it, "summary"))
 		}
-		sealed, _ := gate.Field(it, "encrypted_content").Text()
-		if text != "" || sealed != "" {
-			m.Reasoning = append(m.Reasoning, chat.Reasoning{Text: text, Signature: sealed, Redacted: text == ""})
-		}
+		// The item is its own signature, so that every field of it goes back.
+		m.Reasoning = append(m.Reasoning, chat.Reasoning{Text: text, Signature: string(it.Raw), Redacted: text == ""})
 	case "function_call":
 		id, _ := gate.Field(it, "call_id").Text()
-		if id == "" {
-			id = fmt.Sprintf("call_%d", len(m.ToolCalls)+1)
-		}
 		name, _ := gate.Field(it, "name").Text()
 		m.ToolCalls = append(m.ToolCalls, chat.NewToolCall(id, name, argumentsOf(gate.Field(it, "arguments"))))
 	}
