@@ -5,6 +5,7 @@ SHELL := /bin/bash
 
 BIN     := bin/proofhouse
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+SQLC    := go run github.com/sqlc-dev/sqlc/cmd/sqlc@v1.31.1
 LDFLAGS := -s -w -X proofhouse/internal/app.Version=$(VERSION)
 # -vcs is off so that an export without version control builds too.
 export GOFLAGS := -buildvcs=false
@@ -34,12 +35,14 @@ check: ## vet, lint, tidy modules, generated files unchanged
 	go vet ./...
 	go mod tidy -diff
 	go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0 run ./...
+	cd internal/store && $(SQLC) diff
 
 bench: ## the benchmarks of docs/performance.md
 	@./install test
 	bench/run
 
-generate: ## rewrite golden files and derived documents: read the diff
+generate: ## rewrite golden files, derived documents and the Go of queries: read the diff
+	cd internal/store && $(SQLC) generate
 	go test ./... -run 'Golden|README' -update
 
 clean: ## remove what was built here; the data folder stays (proofhouse version prints where it is)

@@ -39,6 +39,8 @@ type GateRequest struct {
 	// Policies is a folder of .cedar files, and Safeguards a file of guards that
 	// the grant is under; "" is none.
 	Policies, Safeguards string
+	// Database has the revocations that the gate follows besides its own; see store.Open. "" is none.
+	Database string
 	// Ready is told once the gate answers.
 	Ready func(GateReady)
 }
@@ -88,12 +90,23 @@ func (a *App) ServeGate(ctx context.Context, req GateRequest) error {
 	if err != nil {
 		return err
 	}
+	shared, closeShared, err := follow(ctx, req.Database)
+	if err != nil {
+		return err
+	}
+	defer closeShared()
 	g, err := gate.Open(gate.Config{
-		Protocols: protocols(), Log: log, Boot: bootID(), Policies: policies, Guards: guards,
+		Protocols: protocols(), Log: log, Boot: bootID(), Policies: policies, Guards: guards, Follow: shared,
 		Upstreams: []gate.Upstream{{Name: base.String(), Base: base, Key: credential, Secrets: req.Secrets}},
 	}, past)
 	if err != nil {
 		return err
+	}
+	if shared.Source != nil {
+		// Before the new grant is made: what was revoked before does not end it.
+		if err := g.CatchUp(ctx); err != nil {
+			return err
+		}
 	}
 	key := gate.NewKey()
 	grant, now := req.Grant, time.Now()
@@ -143,6 +156,7 @@ func (a *App) ServeGate(ctx context.Context, req GateRequest) error {
 		})
 	}
 	work.Go(func() error { return sweepGate(ctx, g) })
+	work.Go(func() error { g.Follow(ctx); return nil })
 	serve(public, g)
 	serve(admin, adminHandler(g))
 	if req.Ready != nil {

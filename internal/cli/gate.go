@@ -74,6 +74,7 @@ func (c *console) gateServe() *cobra.Command {
 	f.Float64Var(&dollars, "dollars", 0, "dollars in all, by --price; 0 sets no bound")
 	f.StringVar(&req.Policies, "policies", "", "folder of .cedar files that each call is held to")
 	f.StringVar(&req.Safeguards, "safeguards", "", "file of classifiers that the grant is under")
+	f.StringVar(&req.Database, "database", "", "follow the revocations of this database: sqlite:PATH or postgres://…")
 	f.StringVar(&price, "price", "", "dollars for a million tokens: INPUT,CACHE-READ,CACHE-WRITE,OUTPUT")
 	return cmd
 }
@@ -134,7 +135,7 @@ func of(n, limit int64) string {
 }
 
 func (c *console) gateRevoke() *cobra.Command {
-	var caseID, reason string
+	var caseID, reason, database string
 	var all bool
 	cmd := &cobra.Command{
 		Use:   "revoke [GRANT]",
@@ -144,6 +145,18 @@ func (c *console) gateRevoke() *cobra.Command {
 			grant := strings.Join(args, "")
 			if n := len(args); (n == 1) == (all || caseID != "") || all && caseID != "" {
 				return proofhouse.Errorf(proofhouse.Invalid, nil, "say what ends: a grant, --case CASE or --all")
+			}
+			if database != "" {
+				done, err := house.RevokeShared(ctx, database, grant, caseID, reason)
+				if err != nil {
+					return err
+				}
+				return c.emit(done, func(w io.Writer) {
+					fmt.Fprintf(w, "revocation %d is written, for good; it is in force at %d of %d gates, within %s\n", done.Number, done.InForce, done.Gates, done.Took.Round(time.Millisecond))
+					if done.InForce < done.Gates {
+						fmt.Fprintln(w, "the others admit nothing until they have read it")
+					}
+				})
 			}
 			done, err := house.RevokeGate(ctx, grant, caseID, reason)
 			if err != nil {
@@ -157,6 +170,7 @@ func (c *console) gateRevoke() *cobra.Command {
 	cmd.Flags().StringVar(&caseID, "case", "", "every grant of this case")
 	cmd.Flags().BoolVar(&all, "all", false, "every grant")
 	cmd.Flags().StringVar(&reason, "reason", "", "why, for the record")
+	cmd.Flags().StringVar(&database, "database", "", "at every gate that follows this database; none needs to be reachable")
 	return cmd
 }
 

@@ -37,6 +37,8 @@ type Config struct {
 	// Log keeps the record. It holds everything that the accounts are made
 	// from, so that a gate which was killed knows what was spent.
 	Log Log
+	// Follow is the source of revocations that gates share.
+	Follow Follow
 	// BodyMax bounds a request's body in bytes (default 32 MiB).
 	BodyMax int64
 	// Stall is how long a caller may take to send its body, and to take in
@@ -77,8 +79,11 @@ type Gate struct {
 
 	suspended atomic.Pointer[[]Suspension] // replaced, never changed
 
+	following *following // nil: this gate follows nobody
+
 	mu      sync.Mutex            // guards replacing the snapshot and suspended, and what follows
 	exposed map[string][]Exposure // by upstream
+	seen    int64                 // the last shared revocation that new grants know of
 }
 
 // tenancy is a grant in use.
@@ -124,7 +129,7 @@ func Open(cfg Config, past []Record) (*Gate, error) {
 			ReadBufferSize: 16 << 10, WriteBufferSize: 8 << 10,
 		}
 	}
-	g := &Gate{cfg: cfg, protocols: map[string]Protocol{}, upstreams: map[string]Upstream{}}
+	g := &Gate{cfg: cfg, protocols: map[string]Protocol{}, upstreams: map[string]Upstream{}, following: newFollowing(cfg.Follow)}
 	for _, p := range cfg.Protocols {
 		g.protocols[p.Path()] = p
 	}
@@ -148,6 +153,9 @@ func Open(cfg Config, past []Record) (*Gate, error) {
 		t, err := g.tenancy(grant)
 		if err != nil {
 			return nil, err
+		}
+		if g.following != nil {
+			g.following.sight.Least = max(g.following.sight.Least, grant.Since)
 		}
 		t.account, t.sweeps = state.Accounts[grant.ID], state.Swept[grant.ID]
 		if why, ok := state.Revoked[grant.ID]; ok {
@@ -189,6 +197,7 @@ func (g *Gate) Grant(ctx context.Context, grant Grant, now time.Time) error {
 			return proofhouse.Errorf(proofhouse.Conflict, nil, "grant %s exists already", grant.ID)
 		}
 	}
+	grant.Since, t.grant.Since = g.seen, g.seen
 	if err := g.record(ctx, Record{Kind: Granted, Time: now, Grant: grant.ID, Terms: &grant}, g.cfg.Log.Sync); err != nil {
 		return err
 	}
@@ -250,6 +259,9 @@ func (g *Gate) admit(t *tenancy, f *flow, now time.Time) *Refusal {
 	defer t.mu.Unlock()
 	if t.revoked != nil {
 		return t.revoked
+	}
+	if no := g.following.unsure(time.Now()); no != nil {
+		return no
 	}
 	if no := g.suspension(t, f); no != nil {
 		return no

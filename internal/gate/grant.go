@@ -32,7 +32,10 @@ type Grant struct {
 	Safeguards  []Safeguard `json:"safeguards,omitempty"`
 	KeyHash     string      `json:"key_hash"` // of the key, see HashKey
 	Issuer      string      `json:"issuer"`
-	Reason      string      `json:"reason"`
+	// Since is the last shared revocation that was in force when this was made;
+	// up to it, only one that names this grant can end it. The gate sets it.
+	Since  int64  `json:"since,omitempty"`
+	Reason string `json:"reason"`
 }
 
 // Limits bound a grant. 0 sets no bound, but for OutputCap and Until each

@@ -38,6 +38,7 @@ const (
 	Revoked         Reason = "access_revoked"               // while the answer was under way
 	NoUpstream      Reason = "upstream_unavailable"         // the model's server did not answer
 	Suspended       Reason = "suspended"                    // this kind of request, for a time
+	Unconfirmed     Reason = "access_unconfirmed"           // the shared revocations cannot be read; later it may be passed
 	Guarded         Reason = "safeguard"                    // a safeguard does not let it pass
 	Unpriced        Reason = "price_unknown"                // nothing is admitted that cannot be priced
 	Broken          Reason = "internal_error"               // a fault of the gate
@@ -50,7 +51,7 @@ var statuses = map[Reason]int{
 	BadKey: http.StatusUnauthorized, NotInTime: http.StatusForbidden, UnknownModel: http.StatusNotFound, NoSuchPath: http.StatusNotFound,
 	NotGranted: http.StatusForbidden, Spent: http.StatusTooManyRequests, Busy: http.StatusTooManyRequests,
 	Suspended: http.StatusForbidden, Guarded: http.StatusForbidden, Revoked: http.StatusForbidden, NoUpstream: http.StatusBadGateway, Unpriced: http.StatusForbidden,
-	Broken: http.StatusInternalServerError,
+	Broken: http.StatusInternalServerError, Unconfirmed: http.StatusServiceUnavailable,
 }
 
 // Status is the HTTP status of the refusal.
@@ -58,4 +59,6 @@ func (r *Refusal) Status() int { return statuses[r.Reason] }
 
 // Retry says whether the same request may be passed later. SDKs retry 429 and
 // 5xx by themselves; the gate tells them not to where that is of no use.
-func (r *Refusal) Retry() bool { return r.Reason == Busy || r.Reason == NoUpstream }
+func (r *Refusal) Retry() bool {
+	return r.Reason == Busy || r.Reason == NoUpstream || r.Reason == Unconfirmed
+}
