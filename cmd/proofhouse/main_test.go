@@ -6,9 +6,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"proofhouse/internal/gate/gatetest"
 )
 
 // TestMain builds the command as it ships, static, and puts it on the PATH of
@@ -55,8 +58,33 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"exits": exits,
+			"model": model,
 		},
 	})
+}
+
+// model starts a model's server, whose address is $MODEL then: its model looks
+// round, writes what it is given into /out/poc, submits it, and has no more to say.
+func model(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: model TEXT")
+	}
+	calls := []struct{ name, arguments string }{
+		{"bash", `{"cmd":"ls /task /src; id"}`},
+		{"bash", fmt.Sprintf(`{"cmd":%q}`, "printf '%s\\n' '"+args[0]+"' >/out/poc")},
+		{"submit", `{}`},
+	}
+	up := gatetest.Start(func(r gatetest.Request) gatetest.Answer {
+		turn := strings.Count(r.Body, `"role":"assistant"`)
+		if turn >= len(calls) {
+			return gatetest.Chat("titan-2026", "That was all.", 100, 10)
+		}
+		return gatetest.Answer{Header: gatetest.JSON, Chunks: []string{fmt.Sprintf(
+			`{"model":"titan-2026","choices":[{"index":0,"finish_reason":"tool_calls","message":{"role":"assistant","content":"step %d","tool_calls":[{"id":"c%d","type":"function","function":{"name":%q,"arguments":%q}}]}}],"usage":{"prompt_tokens":100,"completion_tokens":10}}`,
+			turn, turn, calls[turn].name, calls[turn].arguments)}}
+	})
+	ts.Defer(up.Close)
+	ts.Setenv("MODEL", up.URL)
 }
 
 // exits runs a command and holds it to an exit code: exits 6 proofhouse ...

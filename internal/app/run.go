@@ -54,7 +54,7 @@ func (a *App) Run(ctx context.Context, req RunRequest, say func(string)) (_ benc
 	if err != nil {
 		return bench.Result{}, err
 	}
-	tried, err := newAgent(req)
+	tried, err := a.newAgent(req)
 	if err != nil {
 		return bench.Result{}, err
 	}
@@ -122,9 +122,10 @@ func (a *App) Run(ctx context.Context, req RunRequest, say func(string)) (_ benc
 }
 
 // newAgent is the agent of that name, with a model or without.
-func newAgent(req RunRequest) (bench.Agent, error) {
+func (a *App) newAgent(req RunRequest) (bench.Agent, error) {
 	if needs := (react.React{}); req.Agent == needs.Name() {
-		return needs, nil
+		_, _, err := a.modelFromEnvironment(req.Model) // said now, not after an hour of building
+		return needs, err
 	}
 	if req.Model.Name != "" {
 		return nil, proofhouse.Errorf(proofhouse.Invalid, nil, "agent %s asks no model: leave the model's flags out, or choose react", req.Agent)
