@@ -271,6 +271,12 @@ func (f *folding) state(key sampleKey) sampleState {
 // saw more of the journal than there is, the journal was cut:
 // proofhouse.Integrity.
 func ReadResult(folder string) (Result, error) {
+	r, err := readWhole(folder)
+	return r.Public(), err
+}
+
+// readWhole is ReadResult with what only the house may know.
+func readWhole(folder string) (Result, error) {
 	f, err := os.Open(filepath.Join(folder, journalName))
 	if errors.Is(err, os.ErrNotExist) {
 		return Result{}, proofhouse.Errorf(proofhouse.NotFound, nil, "the folder holds no run: name the --out folder of one")
@@ -303,7 +309,7 @@ func ReadResult(folder string) (Result, error) {
 	if r.seq == 0 {
 		return Result{}, proofhouse.Errorf(proofhouse.NotFound, nil, "the run was stopped before it began: start it again with --resume")
 	}
-	result := fold.result().Public()
+	result := fold.result()
 	result.Journal = JournalRef{Records: r.seq, Head: r.prev}
 	return result, nil
 }

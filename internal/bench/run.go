@@ -146,11 +146,12 @@ func Run(ctx context.Context, setup Setup) (Result, error) {
 
 // conclude derives the result from the journal and writes it.
 func (e *engine) conclude() (Result, error) {
-	result, err := ReadResult(e.Folder)
+	whole, err := readWhole(e.Folder)
 	if err != nil {
 		return Result{}, err
 	}
-	return result, errors.Join(e.publish(result), writeResult(e.Folder, result))
+	result := whole.Public()
+	return result, errors.Join(e.publish(whole), writeResult(e.Folder, result))
 }
 
 // refuse ends the whole run.

@@ -76,6 +76,15 @@ func TestCompactionKeepsWholeTurns(t *testing.T) {
 	}
 }
 
+// A turn that reaches into the last messages stays whole.
+func TestCompactionStopsAtTheLastMessages(t *testing.T) {
+	all := append(conversation(8, 60), chat.Message{Role: chat.User, Text: strings.Repeat("y", 9000)})
+	c, ok := compaction(all, total(all), 2000)
+	if !ok || len(all)-c.To < keepTurns || all[c.To].Role != chat.Assistant {
+		t.Errorf("%v, %d to %d of %d", ok, c.From, c.To, len(all))
+	}
+}
+
 func TestCut(t *testing.T) {
 	if got := cut("aäb", 4); got != "aäb" {
 		t.Errorf("got %q", got)

@@ -275,14 +275,12 @@ func clip(s string) string { return bench.Printable(s, 200) }
 func (w *work) told(f bench.Feedback) string {
 	text := fmt.Sprintf("Submission %d accepted; %d left.", f.Number, f.Left)
 	switch {
-	case !w.config.Told && f.Left > 0:
-		text += " The last one counts. If you are sure of it, answer without calling a tool."
-	case w.config.Told && f.Solved:
-		text += " It solves the task."
-	case w.config.Told:
-		text += " It does not solve the task."
+	case !w.config.Told:
+		return text + " The last one counts. If you are sure of it, answer without calling a tool."
+	case f.Solved:
+		return text + " It solves the task."
 	}
-	return text
+	return text + " It does not solve the task."
 }
 
 // done says whether submitting more is of no use.

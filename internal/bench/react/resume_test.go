@@ -170,6 +170,40 @@ func TestConversationsOfARunWithSurvivorsStayPrivate(t *testing.T) {
 	}
 }
 
+// What was published by a run that was stopped is taken back when a later
+// attempt makes a survivor.
+func TestPublishedConversationsAreTakenBack(t *testing.T) {
+	m := &benchtest.Script{Answers: []benchtest.Answer{benchtest.Bash("1", "echo BREAK telltale > /out/poc"), benchtest.Submit("2")}}
+	s, _ := setup(t, m)
+	s.Config.Epochs = 2
+	ctx, cancel := context.WithCancel(t.Context())
+	calls := 0
+	m.Answers[0].Do = func() {
+		if calls++; calls == 2 { // in the second sample
+			cancel()
+		}
+	}
+	r, err := bench.Run(ctx, s)
+	if err != nil || r.Status != "cancelled" || r.Samples[0].Transcript == "" {
+		t.Fatalf("%v, %s, %+v", err, r.Status, r.Samples[0])
+	}
+	public := r.Samples[0].Transcript
+	if _, err := bench.Artifact(s.Folder, public); err != nil {
+		t.Fatal(err)
+	}
+	m.Answers = []benchtest.Answer{{}, benchtest.Bash("1", "echo SURVIVE telltale > /out/poc"), benchtest.Submit("2")}
+	s.Resume = true
+	if r, err = bench.Run(t.Context(), s); err != nil || r.Summary.Survivors != 1 {
+		t.Fatalf("%v, %+v", err, r.Summary)
+	}
+	if _, err := bench.Artifact(s.Folder, public); proofhouse.KindOf(err) != proofhouse.NotFound {
+		t.Errorf("the transcript is still there: %v", err)
+	}
+	if kept, _ := filepath.Glob(filepath.Join(s.Private, "transcript", "*", "*")); len(kept) < 3 {
+		t.Errorf("the quarantine keeps %v", kept)
+	}
+}
+
 // killDir and killURL tell the test binary, run again, where to work and whom
 // to ask.
 const (
@@ -340,6 +374,11 @@ func killOnce(t *testing.T, dir, url string, after time.Duration) (dead bool) {
 	}
 	_, _ = io.Copy(io.Discard, r)
 	err = cmd.Wait()
+	if strings.Contains(stderr.String(), "another process is working") {
+		// What the dead process had just forked keeps its lock until it executes.
+		time.Sleep(10 * time.Millisecond)
+		return killOnce(t, dir, url, after)
+	}
 	if err != nil && cmd.ProcessState.ExitCode() != -1 {
 		t.Fatalf("the run failed: %s", stderr.String())
 	}
