@@ -108,19 +108,14 @@ func (a *App) ServeGate(ctx context.Context, req GateRequest) error {
 			return err
 		}
 	}
-	key := gate.NewKey()
-	grant, now := req.Grant, time.Now()
-	grant.ID, grant.Upstream, grant.From, grant.Until = "grant-"+proofhouse.Token(5), base.String(), now, now.Add(req.For)
-	grant.KeyHash, _ = gate.HashKey(key)
-	grant.Safeguards = safeguards
-	if grant.Codename == "" {
-		grant.Codename = "model-" + proofhouse.Token(3)
-	}
+	terms, now := req.Grant, time.Now()
+	terms.Upstream, terms.Until, terms.Safeguards = base.String(), now.Add(req.For), safeguards
 	for _, p := range protocols() {
-		grant.Protocols = append(grant.Protocols, p.Name())
+		terms.Protocols = append(terms.Protocols, p.Name())
 	}
-	grant.Protocols = slices.Compact(grant.Protocols) // those that count go by the name of those that write
-	if err := g.Grant(ctx, grant, now); err != nil {
+	terms.Protocols = slices.Compact(terms.Protocols) // those that count go by the name of those that write
+	key, grant, err := g.Lend(ctx, terms, now)
+	if err != nil {
 		return err
 	}
 	public, err := new(net.ListenConfig).Listen(ctx, "tcp", req.Addr)

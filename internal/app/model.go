@@ -46,8 +46,8 @@ type runModel struct {
 
 // openModel opens a gate for one run, with a grant of the run's budget. Its
 // record is kept by the output folder's name, so that a run that is taken up
-// again goes on with what is left.
-func (a *App) openModel(ctx context.Context, req ModelRequest, out string) (_ *runModel, err error) {
+// again (resume) goes on with what is left.
+func (a *App) openModel(ctx context.Context, req ModelRequest, out string, resume bool) (_ *runModel, err error) {
 	req, key, err := a.modelFromEnvironment(req)
 	if err != nil {
 		return nil, err
@@ -84,27 +84,27 @@ func (a *App) openModel(ctx context.Context, req ModelRequest, out string) (_ *r
 	if err != nil {
 		return nil, err
 	}
-	secret, now := gate.NewKey(), time.Now()
-	grant := gate.Grant{
-		ID: "grant-" + proofhouse.Token(5), Subject: "run", Upstream: base.String(), Model: req.Name, Codename: req.Codename,
-		Protocols: []string{translator.Name()}, From: now, Until: now.Add(maxWindow), Issuer: "proofhouse run", Reason: "a run of this house",
+	now := time.Now()
+	terms := gate.Grant{
+		Subject: "run", Upstream: base.String(), Model: req.Name, Codename: req.Codename,
+		Protocols: []string{translator.Name()}, Until: now.Add(maxWindow), Issuer: "proofhouse run", Reason: "a run of this house",
 		Rates: req.Rates,
 		// The run counts its tokens; the gate holds what must never be passed.
 		Limits: gate.Limits{Requests: 10_000_000, NanoDollars: req.Run.NanoDollars, OutputCap: req.Generate.MaxTokens},
 	}
-	if grant.Limits.OutputCap == 0 {
-		grant.Limits.OutputCap = 4096
+	if terms.Limits.OutputCap == 0 {
+		terms.Limits.OutputCap = 4096
 	}
-	if grant.Limits.NanoDollars > 0 {
+	if resume && terms.Limits.NanoDollars > 0 { // another run of the same folder's name is another budget
 		for _, used := range g.Accounts() {
-			grant.Limits.NanoDollars -= used.Spent.NanoDollars
+			terms.Limits.NanoDollars -= used.Spent.NanoDollars
 		}
-		if grant.Limits.NanoDollars <= 0 {
+		if terms.Limits.NanoDollars <= 0 {
 			return nil, proofhouse.Errorf(proofhouse.Limit, nil, "the run's budget is used up: --resume with more --dollars goes on")
 		}
 	}
-	grant.KeyHash, _ = gate.HashKey(secret)
-	if err := g.Grant(ctx, grant, now); err != nil {
+	secret, grant, err := g.Lend(ctx, terms, now)
+	if err != nil {
 		return nil, err
 	}
 	local := gate.NewLocal(g)

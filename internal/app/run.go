@@ -86,7 +86,7 @@ func (a *App) Run(ctx context.Context, req RunRequest, say func(string)) (_ benc
 	var model bench.Model
 	config := bench.Config{Epochs: req.Epochs, Time: req.Time, Level: req.Level, Parallel: req.Parallel, Seed: req.Seed}
 	if tried.Name() == (react.React{}).Name() {
-		m, err := a.openModel(ctx, req.Model, req.Out)
+		m, err := a.openModel(ctx, req.Model, req.Out, req.Resume)
 		if err != nil {
 			return bench.Result{}, err
 		}

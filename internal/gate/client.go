@@ -58,8 +58,8 @@ func NewClient(l *Local, p Translator, key, codename string) *Client {
 	}}}
 }
 
-// Lend makes a grant for a run in this process, with a fresh key: terms without
-// an id, a codename or a start get one. Whoever has the key may use it in a
+// Lend makes a grant with a fresh key: terms without an id, a codename or a
+// start get one. Whoever has the key may use it in a
 // Client, and over any connection of a Local. The errors are Grant's.
 func (g *Gate) Lend(ctx context.Context, terms Grant, now time.Time) (key string, grant Grant, err error) {
 	key, grant = NewKey(), terms

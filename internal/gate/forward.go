@@ -500,8 +500,11 @@ func (c *call) settle() {
 	if !c.tenancy.claim(&c.flow) {
 		return // the sweep was there first
 	}
+	c.end.Charge = c.flow.hold
+	// Whatever fails from here on, the hold has been claimed and must not stay.
+	defer func() { c.tenancy.settle(&c.flow, c.end.Charge) }()
 	usage, whole := c.reading()
-	c.end.Usage, c.end.Charge = usage, c.flow.hold
+	c.end.Usage = usage
 	if whole {
 		c.end.Outcome, c.end.Charge = Metered, c.tenancy.grant.charge(usage)
 	}
@@ -523,7 +526,6 @@ func (c *call) settle() {
 	c.end.Whole = time.Since(c.began).Microseconds()
 	// An end that cannot be written is charged all the same; the next open finds the hold.
 	_ = c.gate.record(context.Background(), Record{Kind: Ended, Time: time.Now(), Grant: c.tenancy.grant.ID, Call: c.id, Protocol: c.protocol.Name(), End: &c.end, Note: c.note}, nil)
-	c.tenancy.settle(&c.flow, c.end.Charge)
 }
 
 // passed are the answer's headers that a caller sees, by name or by prefix.

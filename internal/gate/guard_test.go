@@ -250,11 +250,11 @@ func TestSlowGuard(t *testing.T) {
 	}
 	h := stalls(gate.CutOff)
 	resp := h.post(t, completions, h.key, streamed)
-	verdict <- `{"action":"cut","reason":"of the hook"}`
+	verdict <- `{"action":"cut","reason":"hook/7"}`
 	if got := read(t, resp); !strings.Contains(got, "answer-canary") || !strings.HasSuffix(got, "}\n\n") || !strings.Contains(got, `"code":"safeguard"`) {
 		t.Errorf("the caller saw %s", got)
 	}
-	if j := h.judged(t); j.Action != gate.Stopped || j.Reason != "of the hook" {
+	if j := h.judged(t); j.Action != gate.Stopped || j.Reason != "hook/7" {
 		t.Errorf("%+v", j)
 	}
 
@@ -301,6 +301,30 @@ func TestModeration(t *testing.T) {
 		got, err := m.Judge(context.Background(), gate.Inspection{Text: []byte("text")})
 		if got != c.want || (err != nil) != c.fails {
 			t.Errorf("%s: %+v, %v", c.answer, got, err)
+		}
+	}
+}
+
+// TestReasonsQuoteNothing: a server that quotes what it was asked about in its
+// reason does not get it into the record.
+func TestReasonsQuoteNothing(t *testing.T) {
+	for _, answer := range []string{
+		`{"action":"cut","reason":"said: prompt-canary"}`, `{"action":"cut","reason":"` + strings.Repeat("x", 40) + `prompt-canary"}`, `{"action":"cut","reason":"prompt-canary\n"}`,
+		`{"results":[{"flagged":true,"categories":{"said: prompt-canary":true}}]}`,
+	} {
+		srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, answer) }))
+		t.Cleanup(srv.Close)
+		var g gate.Guard
+		var err error
+		if g, err = guard.NewHook(srv.URL, ""); strings.Contains(answer, "results") {
+			g, err = guard.NewModeration(srv.URL, "", "")
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		j, err := g.Judge(t.Context(), gate.Inspection{Text: []byte("prompt-canary")})
+		if err != nil || !j.Cut || j.Reason == "" || strings.Contains(j.Reason, "canary") {
+			t.Errorf("%s: %+v, %v", answer, j, err)
 		}
 	}
 }

@@ -171,3 +171,33 @@ func TestPanics(t *testing.T) {
 		t.Errorf("printed was %s", printed.String())
 	}
 }
+
+// brittle is a log that panics when a call ends.
+type brittle struct{ *memory }
+
+func (b brittle) Append(r []byte) (uint64, error) {
+	if bytes.Contains(r, []byte(`"kind":"ended"`)) {
+		panic(thrown)
+	}
+	return b.memory.Append(r)
+}
+
+// TestSettlingThatFails: a hold does not stay behind because writing its end
+// went wrong.
+func TestSettlingThatFails(t *testing.T) {
+	quiet := slog.Default()
+	slog.SetDefault(slog.New(slog.DiscardHandler))
+	t.Cleanup(func() { slog.SetDefault(quiet) })
+	h := open(t, answerChat, func(c *gate.Config, _ *gate.Grant) { c.Log = brittle{c.Log.(*memory)} })
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, h.srv.URL+completions, strings.NewReader(hello))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+h.key)
+	if resp, err := h.srv.Client().Do(req); err == nil {
+		resp.Body.Close()
+	}
+	if a := h.settled(t); a.Held != (gate.Amount{}) || a.Spent.Requests != 1 {
+		t.Errorf("%+v", a)
+	}
+}

@@ -21,8 +21,11 @@ import (
 // answerMax bounds what a guard's server may answer, in bytes.
 const answerMax = 1 << 20
 
-// reasonMax bounds a reason that goes into the record, in bytes.
-const reasonMax = 200
+// codeMax bounds a reason that goes into the record, in bytes.
+const codeMax = 40
+
+// codeLetters are all that a reason may be made of.
+const codeLetters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./:"
 
 // remote is a server that is asked with POST and JSON.
 type remote struct {
@@ -119,19 +122,19 @@ func (m Moderation) Judge(ctx context.Context, i gate.Inspection) (gate.Judgemen
 		j.Cut = j.Cut || *r.Flagged
 		for name, is := range r.Categories {
 			if is {
-				categories = append(categories, name)
+				categories = append(categories, code(name))
 			}
 		}
 	}
 	if j.Cut {
 		slices.Sort(categories)
-		j.Reason = short("flagged " + strings.Join(slices.Compact(categories), ", "))
+		j.Reason = "flagged " + strings.Join(slices.Compact(categories), ", ")
 	}
 	return j, nil
 }
 
 // Hook asks any service: POST with a gate.Inspection and its text, answered by
-// {"action":"allow"} or {"action":"cut","reason":"…"}.
+// {"action":"allow"} or {"action":"cut","reason":"CODE"}.
 type Hook struct{ remote }
 
 // NewHook asks the service at address.
@@ -156,21 +159,16 @@ func (h Hook) Judge(ctx context.Context, i gate.Inspection) (gate.Judgement, err
 	case "allow":
 		return gate.Judgement{}, nil
 	case "cut":
-		return gate.Judgement{Cut: true, Reason: short(said.Reason)}, nil
+		return gate.Judgement{Cut: true, Reason: code(said.Reason)}, nil
 	}
 	return gate.Judgement{}, errors.New("a hook's action is allow or cut")
 }
 
-// short bounds a reason and leaves out what does not belong in a line.
-func short(s string) string {
-	s = strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f || r == 0xFFFD {
-			return -1
-		}
-		return r
-	}, s)
-	if len(s) > reasonMax {
-		s = strings.ToValidUTF8(s[:reasonMax], "")
+// code is a server's reason for the record, which holds no content: a server
+// could quote what it was asked about, so only a single short word is kept.
+func code(s string) string {
+	if len(s) > codeMax || strings.Trim(s, codeLetters) != "" {
+		return "(a reason that is no code)"
 	}
 	return s
 }
