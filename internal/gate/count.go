@@ -116,7 +116,7 @@ func (c *call) count(r *http.Request, body []byte) (n int64, ok bool) {
 	}
 	defer resp.Body.Close()
 	c.end.Status = resp.StatusCode
-	answer, err := readBody(io.LimitReader(resp.Body, countMax), resp.ContentLength)
+	answer, err := readBody(io.LimitReader(resp.Body, countMax), resp.ContentLength, countMax, &c.room)
 	if err != nil || resp.StatusCode != http.StatusOK {
 		c.end.Outcome = Failed
 		return 0, false

@@ -20,9 +20,12 @@ type events struct {
 	tried int // up to where no end was found
 	ready int // the length of the event at start, if waiting found it
 	err   error
+	room  *share // that buf is in
 }
 
-func newEvents(from io.Reader) *events { return &events{from: from, buf: make([]byte, 0, 8<<10)} }
+func newEvents(from io.Reader, room *share) *events {
+	return &events{from: from, buf: make([]byte, 0, 8<<10), room: room}
+}
 
 // next is the next event with its blank line. It is valid until next is called
 // again. At the stream's end the error comes with what is left.
@@ -53,7 +56,12 @@ func (e *events) read() {
 		e.start = 0
 	}
 	if len(e.buf) == cap(e.buf) {
-		e.buf = append(e.buf, 0)[:len(e.buf)] // grows by append's rule
+		if !e.room.hold(3 * int64(cap(e.buf))) { // what is, and twice that
+			e.start, e.err = len(e.buf), errMemory
+			return
+		}
+		e.buf = append(make([]byte, 0, 2*cap(e.buf)), e.buf...)
+		e.room.hold(int64(cap(e.buf)))
 	}
 	n, err := e.from.Read(e.buf[len(e.buf):cap(e.buf)])
 	e.buf, e.err = e.buf[:len(e.buf)+n], err

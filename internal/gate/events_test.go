@@ -36,7 +36,7 @@ func TestEvents(t *testing.T) {
 }
 
 func readEvents(r io.Reader) (all []string, err error) {
-	e := newEvents(r)
+	e := newEvents(r, &share{})
 	for {
 		b, err := e.next()
 		if len(b) > 0 {
@@ -58,4 +58,21 @@ func FuzzEvents(f *testing.F) {
 			t.Errorf("%q, byte by byte %q, of %q", whole, slow, s)
 		}
 	})
+}
+
+// TestEventsShare: what is counted of a stream is what its buffer is, once it has grown.
+func TestEventsShare(t *testing.T) {
+	var m memory
+	m.left.Store(1 << 30)
+	e := newEvents(strings.NewReader("data: "+strings.Repeat("x", 1<<20)+"\n\ndata: y\n\n"), &share{of: &m})
+	if event, err := e.next(); len(event) < 1<<20 || err != nil {
+		t.Fatal(len(event), err)
+	}
+	if took := 1<<30 - m.left.Load(); took != int64(cap(e.buf)) {
+		t.Errorf("%d bytes are counted of %d", took, cap(e.buf))
+	}
+	e.room.drop()
+	if m.left.Load() != 1<<30 {
+		t.Errorf("%d are left", m.left.Load())
+	}
 }

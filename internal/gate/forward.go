@@ -13,6 +13,7 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptrace"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -21,8 +22,9 @@ import (
 	"proofhouse/internal/proofhouse"
 )
 
-// answerMax bounds an answer that is no stream, in bytes: it is read whole.
-const answerMax = 256 << 20
+// answerMax bounds an answer that is no stream, in bytes: it is read whole,
+// since the fields that have to be read and masked may be its last.
+const answerMax = 64 << 20
 
 // ServeHTTP passes one request to its upstream, or refuses it in the
 // protocol's shape.
@@ -153,6 +155,7 @@ type call struct {
 	began    time.Time // when it was admitted
 
 	flow    flow
+	room    share     // of the gate's memory
 	writeBy time.Time // the connection's deadline
 	meter   Meter
 	names   Names
@@ -169,10 +172,17 @@ type call struct {
 // serve passes the request, and returns a refusal as long as nothing has been written to w.
 func (c *call) serve(w http.ResponseWriter, rc *http.ResponseController, r *http.Request) (no *Refusal) {
 	defer c.survive(&no)
-	body, err := readBody(http.MaxBytesReader(w, r.Body, c.gate.cfg.BodyMax), r.ContentLength)
-	if err != nil {
+	if r.ContentLength > c.gate.cfg.BodyMax {
+		return c.tooLarge()
+	}
+	c.room = share{of: &c.gate.memory}
+	defer c.room.drop()
+	body, err := readBody(http.MaxBytesReader(w, r.Body, c.gate.cfg.BodyMax), r.ContentLength, c.gate.cfg.BodyMax, &c.room)
+	if errors.Is(err, errMemory) {
+		return refuse(Overloaded, "the gate has no room for a request of this size now: try again in a moment")
+	} else if err != nil {
 		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-			return refuse(TooLarge, "the request is over %d bytes", c.gate.cfg.BodyMax)
+			return c.tooLarge()
 		}
 		return refuse(BadRequest, "the request's body did not arrive whole")
 	}
@@ -214,6 +224,7 @@ func (c *call) serve(w http.ResponseWriter, rc *http.ResponseController, r *http
 		}
 	}
 	resp, err := c.send(ctx, r, c.edit(body, asked))
+	c.room.drop() // nothing holds the body any more
 	if err != nil {
 		return c.failed(ctx)
 	}
@@ -236,21 +247,16 @@ func (c *call) open(ctx context.Context, body []byte, asked Call) error {
 	return c.gate.record(ctx, opened, c.gate.cfg.Log.Written)
 }
 
+func (c *call) tooLarge() *Refusal {
+	return refuse(TooLarge, "the request is over %d bytes", c.gate.cfg.BodyMax)
+}
+
 // timeIsUp ends a call whose grant ends.
 var timeIsUp = refuse(Revoked, "the time of this key ended while this answer was under way")
 
 // cutPatience is how long a caller's connection may take to accept the event
 // that says that access has ended.
 const cutPatience = 300 * time.Millisecond
-
-func readBody(r io.Reader, length int64) ([]byte, error) {
-	var b bytes.Buffer
-	if length > 0 && length < 1<<20 {
-		b.Grow(int(length) + bytes.MinRead)
-	}
-	_, err := b.ReadFrom(r)
-	return b.Bytes(), err
-}
 
 // edit is the body as the upstream gets it: the real model's name, an output
 // cap where there is none, usage switched on. These are all the changes.
@@ -308,15 +314,12 @@ func (c *call) send(ctx context.Context, r *http.Request, pieces [][]byte) (*htt
 		pieces = [][]byte{bytes.Join(pieces, nil)}
 	}
 	open := func() (io.ReadCloser, error) {
-		if len(pieces) == 1 { // the transport knows this kind, and sends it with the headers
+		if length <= joinMax { // the transport knows this kind, and sends it with the headers
 			return io.NopCloser(bytes.NewReader(pieces[0])), nil
 		}
-		readers := make([]io.Reader, len(pieces))
-		for i, p := range pieces {
-			readers[i] = bytes.NewReader(p)
-		}
-		return io.NopCloser(io.MultiReader(readers...)), nil
+		return &sending{pieces: slices.Clone(pieces)}, nil
 	}
+	defer func() { pieces = nil }() // open outlives this
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteHeaders: func() { c.reached.Store(true) }})
 	req := (&http.Request{Method: http.MethodPost, URL: &target, Host: target.Host, Header: header, ContentLength: length, GetBody: open}).WithContext(ctx)
 	req.Body, _ = open()
@@ -358,8 +361,14 @@ func (c *call) answer(ctx context.Context, w http.ResponseWriter, rc *http.Respo
 		c.stream(ctx, w, rc, resp.Body)
 		return nil
 	}
-	body, err := readBody(io.LimitReader(resp.Body, answerMax+1), resp.ContentLength)
-	if err != nil || len(body) > answerMax {
+	body, err := readBody(io.LimitReader(resp.Body, answerMax+1), resp.ContentLength, answerMax, &c.room)
+	switch {
+	case errors.Is(err, errMemory), err == nil && !c.room.hold(2*int64(cap(body))): // it is copied where it is changed
+		clearAnswer(w.Header())
+		no := refuse(Overloaded, "the gate has no room for an answer of this size now: try again in a moment")
+		c.end.Status = no.Status()
+		return no
+	case err != nil, len(body) > answerMax:
 		clearAnswer(w.Header())
 		return c.failed(ctx)
 	}
@@ -400,7 +409,7 @@ func clearAnswer(h http.Header) {
 // stream passes events as they arrive, whole ones only, and flushes once for
 // all that arrived together.
 func (c *call) stream(ctx context.Context, w io.Writer, rc *http.ResponseController, from io.Reader) {
-	events := newEvents(from)
+	events := newEvents(from, &c.room)
 	out := bufio.NewWriterSize(w, 8<<10)
 	var held []byte // what safeguards keep back
 	for {

@@ -41,6 +41,10 @@ type Config struct {
 	Follow Follow
 	// BodyMax bounds a request's body in bytes (default 32 MiB).
 	BodyMax int64
+	// Memory bounds the bytes of all bodies and events over 64 KiB that are in
+	// the gate at once (default 512 MiB). What finds no room is told to try
+	// again.
+	Memory int64
 	// Stall is how long a caller may take to send its body, and to take in
 	// what was written to it, before the call is ended (default 2 min).
 	Stall time.Duration
@@ -80,6 +84,7 @@ type Gate struct {
 	suspended atomic.Pointer[[]Suspension] // replaced, never changed
 
 	following *following // nil: this gate follows nobody
+	memory    memory
 
 	mu      sync.Mutex            // guards replacing the snapshot and suspended, and what follows
 	exposed map[string][]Exposure // by upstream
@@ -120,6 +125,9 @@ func Open(cfg Config, past []Record) (*Gate, error) {
 	if cfg.BodyMax == 0 {
 		cfg.BodyMax = 32 << 20
 	}
+	if cfg.Memory == 0 {
+		cfg.Memory = 512 << 20
+	}
 	if cfg.Stall == 0 {
 		cfg.Stall = 2 * time.Minute
 	}
@@ -130,6 +138,7 @@ func Open(cfg Config, past []Record) (*Gate, error) {
 		}
 	}
 	g := &Gate{cfg: cfg, protocols: map[string]Protocol{}, upstreams: map[string]Upstream{}, following: newFollowing(cfg.Follow)}
+	g.memory.left.Store(cfg.Memory)
 	for _, p := range cfg.Protocols {
 		g.protocols[p.Path()] = p
 	}

@@ -36,6 +36,7 @@ const (
 	Spent           Reason = "insufficient_quota"           // does not fit the budget; retrying never helps
 	Busy            Reason = "rate_limit_exceeded"          // streams or requests a minute; later it may fit
 	Revoked         Reason = "access_revoked"               // while the answer was under way
+	Overloaded      Reason = "gate_overloaded"              // no memory for so large a body now
 	NoUpstream      Reason = "upstream_unavailable"         // the model's server did not answer
 	Suspended       Reason = "suspended"                    // this kind of request, for a time
 	Unconfirmed     Reason = "access_unconfirmed"           // the shared revocations cannot be read; later it may be passed
@@ -50,7 +51,7 @@ var statuses = map[Reason]int{
 	HeadersTooLarge: http.StatusRequestHeaderFieldsTooLarge, Encoded: http.StatusUnsupportedMediaType,
 	BadKey: http.StatusUnauthorized, NotInTime: http.StatusForbidden, UnknownModel: http.StatusNotFound, NoSuchPath: http.StatusNotFound,
 	NotGranted: http.StatusForbidden, Spent: http.StatusTooManyRequests, Busy: http.StatusTooManyRequests,
-	Suspended: http.StatusForbidden, Guarded: http.StatusForbidden, Revoked: http.StatusForbidden, NoUpstream: http.StatusBadGateway, Unpriced: http.StatusForbidden,
+	Suspended: http.StatusForbidden, Guarded: http.StatusForbidden, Revoked: http.StatusForbidden, NoUpstream: http.StatusBadGateway, Overloaded: http.StatusServiceUnavailable, Unpriced: http.StatusForbidden,
 	Broken: http.StatusInternalServerError, Unconfirmed: http.StatusServiceUnavailable,
 }
 
@@ -60,5 +61,5 @@ func (r *Refusal) Status() int { return statuses[r.Reason] }
 // Retry says whether the same request may be passed later. SDKs retry 429 and
 // 5xx by themselves; the gate tells them not to where that is of no use.
 func (r *Refusal) Retry() bool {
-	return r.Reason == Busy || r.Reason == NoUpstream || r.Reason == Unconfirmed
+	return r.Reason == Busy || r.Reason == Overloaded || r.Reason == NoUpstream || r.Reason == Unconfirmed
 }

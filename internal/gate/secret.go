@@ -189,25 +189,41 @@ const maxTails = 64
 
 func (g *sightings) look(pieces []Piece) {
 	for _, p := range pieces {
-		t := g.tail(p.Thread)
-		seen := len(t.text) // a name that ends in here was counted before
-		t.text = append(t.text, p.Text...)
-		for from := 0; ; {
+		t, keep := g.tail(p.Thread), g.secrets.longest-1
+		rest, seen := p.Text, len(t.text)
+		t.text = append(t.text, rest[:min(len(rest), keep)]...)
+		for from := 0; ; { // those that lie across
 			at, n, kind := g.secrets.find(t.text[from:])
-			if at < 0 {
+			if at < 0 || from+at >= seen {
 				break
 			}
 			if from += at + n; from > seen {
-				if g.counts == nil {
-					g.counts = map[SecretKind]int64{}
-				}
-				g.counts[kind]++
+				g.count(kind)
+				rest = rest[from-seen:]
+				break
 			}
 		}
-		if keep := g.secrets.longest - 1; len(t.text) > keep {
+		for {
+			at, n, kind := g.secrets.find(rest)
+			if at < 0 {
+				break
+			}
+			g.count(kind)
+			rest = rest[at+n:]
+		}
+		if len(p.Text) > keep {
+			t.text = append(t.text[:0], p.Text[len(p.Text)-keep:]...)
+		} else if len(t.text) > keep {
 			t.text = t.text[:copy(t.text, t.text[len(t.text)-keep:])]
 		}
 	}
+}
+
+func (g *sightings) count(kind SecretKind) {
+	if g.counts == nil {
+		g.counts = map[SecretKind]int64{}
+	}
+	g.counts[kind]++
 }
 
 func (g *sightings) tail(of Thread) *tail {
