@@ -96,7 +96,7 @@ func (a *App) ServeGate(ctx context.Context, req GateRequest) error {
 	}
 	defer closeShared()
 	g, err := gate.Open(gate.Config{
-		Protocols: protocols(), Log: log, Boot: bootID(), Policies: policies, Guards: guards, Follow: shared,
+		Protocols: protocols(), Log: log, Vault: a.Vault(), Boot: bootID(), Policies: policies, Guards: guards, Follow: shared,
 		Upstreams: []gate.Upstream{{Name: base.String(), Base: base, Key: credential, Secrets: req.Secrets}},
 	}, past)
 	if err != nil {
@@ -219,27 +219,6 @@ func readRecord(seq uint64, raw json.RawMessage) (r gate.Record, err error) {
 		return r, proofhouse.Errorf(proofhouse.Integrity, err, "entry %d of the gate's record is not one of a gate", seq)
 	}
 	return r, nil
-}
-
-// VerifyGate checks the gate's record from its first entry to its last.
-func (a *App) VerifyGate(ctx context.Context) (ledger.Summary, error) {
-	key, err := os.ReadFile(filepath.Join(a.Config.dir("keys"), "gate.pub"))
-	if err != nil {
-		return ledger.Summary{}, proofhouse.Errorf(proofhouse.NotFound, err, "there is no record of a gate here")
-	}
-	public, err := ledger.ParsePublicKey(key)
-	if err != nil {
-		return ledger.Summary{}, err
-	}
-	f, err := os.Open(filepath.Join(a.Config.dir("gate"), "log"))
-	if err != nil {
-		return ledger.Summary{}, proofhouse.Errorf(proofhouse.NotFound, err, "there is no record of a gate here")
-	}
-	defer f.Close()
-	return ledger.VerifyLog(ctx, f, public, func(seq uint64, raw json.RawMessage) error {
-		_, err := readRecord(seq, raw)
-		return err
-	})
 }
 
 // The gate is administered over a socket in its folder, which only the

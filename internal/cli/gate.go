@@ -17,14 +17,14 @@ import (
 
 func (c *console) gate() *cobra.Command {
 	cmd := &cobra.Command{Use: "gate", Short: "lend a model: scoped keys, exact budgets, revocation in a moment"}
-	cmd.AddCommand(c.gateServe(), c.gateList(), c.gateRevoke(), c.gateSuspend(), c.gateResume(), c.gateVerify(), c.gateCredential())
+	cmd.AddCommand(c.gateServe(), c.gateList(), c.gateRevoke(), c.gateSuspend(), c.gateResume(), c.gateVerify(), c.gateCredential(), c.gateContent(), c.gateShred())
 	return cmd
 }
 
 func (c *console) gateServe() *cobra.Command {
 	var req app.GateRequest
 	var dollars float64
-	var price string
+	var price, record string
 	cmd := &cobra.Command{
 		Use:   "serve --upstream URL --model NAME",
 		Short: "serve a model under a codename, and print a key for it",
@@ -42,6 +42,9 @@ func (c *console) gateServe() *cobra.Command {
 			req.Grant.Limits.NanoDollars = int64(dollars * 1e9)
 			var err error
 			if req.Grant.Rates, err = parsePrice(price); err != nil {
+				return err
+			}
+			if req.Grant.Recording, err = parseRecording(record); err != nil {
 				return err
 			}
 			req.Ready = func(r app.GateReady) {
@@ -63,6 +66,7 @@ func (c *console) gateServe() *cobra.Command {
 	f.StringVar(&req.Grant.Codename, "codename", "", "the name that callers use (default: a random one)")
 	f.StringVar(&req.Grant.Subject, "subject", "local", "who the key is for")
 	f.StringVar(&req.Grant.Case, "case", "", "the case that the key belongs to")
+	f.StringVar(&record, "record", "metadata", "what is kept of calls: metadata, sealed (their content too), or none")
 	f.StringVar(&req.Addr, "addr", "127.0.0.1:0", "address to serve on; port 0 takes a free one")
 	f.DurationVar(&req.For, "for", 24*time.Hour, "how long the key works, 30 days at most")
 	f.Int64Var(&l.Requests, "requests", 10_000, "requests in all; 0 sets no bound")

@@ -253,7 +253,7 @@ func (c *Client) refused(resp *http.Response, text []byte) (out chat.Output, f *
 		return chat.Output{Model: c.Codename, Message: chat.Message{Role: chat.Assistant}, StopReason: chat.ContentFilter, Refusal: said}, nil, nil
 	case Broken:
 		return no(proofhouse.Unavailable)
-	case Busy, Overloaded:
+	case Busy, Overloaded, Unrecorded:
 		return out, &failure{reason: said, ours: true}, nil
 	case NoUpstream:
 		return out, &failure{reason: said}, nil // no answer, so no status

@@ -100,7 +100,7 @@ func (c *call) count(r *http.Request, body []byte) (n int64, ok bool) {
 	defer cancel(nil)
 	ctx, stop := context.WithTimeout(ctx, c.gate.cfg.Stall)
 	defer stop()
-	c.flow = flow{cancel: cancel, hold: c.tenancy.grant.hold(asked), protocol: c.protocol.Name(), asked: asked}
+	c.flow = flow{call: c.id, cancel: cancel, hold: c.tenancy.grant.hold(asked), protocol: c.protocol.Name(), asked: asked}
 	if c.gate.admit(c.tenancy, &c.flow, c.began) != nil {
 		return 0, false
 	}
@@ -122,7 +122,7 @@ func (c *call) count(r *http.Request, body []byte) (n int64, ok bool) {
 		return 0, false
 	}
 	m, _ := c.meter.(*CountMeter)
-	c.seen(m.Body(answer, c.names))
+	_ = c.seen(m.Body(answer, c.names)) // nobody but the gate sees it
 	c.end.Outcome = Unmetered
 	return m.tokens, m.ok
 }

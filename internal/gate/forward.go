@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"proofhouse/internal/proofhouse"
+	"proofhouse/internal/vault"
 )
 
 // answerMax bounds an answer that is no stream, in bytes: it is read whole,
@@ -154,19 +155,20 @@ type call struct {
 	id       string
 	began    time.Time // when it was admitted
 
-	flow    flow
-	room    share     // of the gate's memory
-	writeBy time.Time // the connection's deadline
-	meter   Meter
-	names   Names
-	named   sightings
-	guards  []*watch
-	whole   bool // all of the answer was passed
-	end     End
-	note    string      // why it ended so, for the record
-	begun   bool        // the answer's status is written
-	reached atomic.Bool // the upstream may have seen the request; the connection's own goroutine sets it
-	sum     hash.Hash
+	flow       flow
+	room       share     // of the gate's memory
+	writeBy    time.Time // the connection's deadline
+	meter      Meter
+	names      Names
+	named      sightings
+	guards     []*watch
+	whole      bool // all of the answer was passed
+	end        End
+	note       string         // why it ended so, for the record
+	answerCopy *vault.Sealing // of what the caller sees; nil if it is not kept
+	begun      bool           // the answer's status is written
+	reached    atomic.Bool    // the upstream may have seen the request; the connection's own goroutine sets it
+	sum        hash.Hash
 }
 
 // serve passes the request, and returns a refusal as long as nothing has been written to w.
@@ -214,8 +216,8 @@ func (c *call) serve(w http.ResponseWriter, rc *http.ResponseController, r *http
 	}
 	defer c.settle()
 	defer c.survive(&no)
-	if err := c.open(ctx, body, asked); err != nil {
-		return c.failed(ctx)
+	if no := c.open(ctx, body, asked); no != nil {
+		return no
 	}
 	if c.watches(); len(c.guards) > 0 {
 		if no := c.judgeRequest(ctx, body); no != nil {
@@ -235,16 +237,18 @@ func (c *call) serve(w http.ResponseWriter, rc *http.ResponseController, r *http
 }
 
 // open writes down a call that was admitted.
-func (c *call) open(ctx context.Context, body []byte, asked Call) error {
+func (c *call) open(ctx context.Context, body []byte, asked Call) *Refusal {
 	sent, grant := sha256.Sum256(body), &c.tenancy.grant
 	c.sum, c.names, c.named.secrets = sha256.New(), Names{grant.Model, grant.Codename}, c.tenancy.secrets
 	c.end = End{Outcome: Cut, Request: "sha256:" + hex.EncodeToString(sent[:]), Sent: int64(len(body))}
 	c.meter = c.protocol.Meter(asked)
 	if err := c.gate.cover(ctx, c.tenancy, c.flow.hold, c.began); err != nil {
-		return err
+		return c.failed(ctx)
 	}
-	opened := Record{Kind: Opened, Time: c.began, Grant: grant.ID, Call: c.id, Protocol: c.protocol.Name(), Stream: asked.Stream, Hold: &c.flow.hold}
-	return c.gate.record(ctx, opened, c.gate.cfg.Log.Written)
+	if err := c.gate.record(ctx, c.openedRecord(asked), c.gate.cfg.Log.Written); err != nil {
+		return c.failed(ctx)
+	}
+	return c.keepRequest(body)
 }
 
 func (c *call) tooLarge() *Refusal {
@@ -389,12 +393,18 @@ func (c *call) answer(ctx context.Context, w http.ResponseWriter, rc *http.Respo
 			}
 		}
 	}
+	no := c.seen(body)
+	if no == nil {
+		no = c.finish() // before the caller sees anything
+	}
+	if no != nil {
+		return no
+	}
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	c.allowWrite(ctx, rc)
 	c.begun = true
 	w.WriteHeader(resp.StatusCode)
 	_, _ = w.Write(body)
-	c.seen(body)
 	if c.whole = true; len(c.guards) > 0 {
 		_ = rc.Flush() // the caller does not wait for guards that only observe
 	}
@@ -428,7 +438,9 @@ func (c *call) stream(ctx context.Context, w io.Writer, rc *http.ResponseControl
 			}
 			if no == nil && !hold {
 				held = held[:0]
-				c.seen(shown)
+				if no = c.seen(shown); no != nil {
+					shown = nil
+				}
 				if _, werr := out.Write(shown); werr != nil {
 					return
 				}
@@ -437,7 +449,9 @@ func (c *call) stream(ctx context.Context, w io.Writer, rc *http.ResponseControl
 		if errors.Is(err, io.EOF) && no == nil && len(c.guards) > 0 {
 			no, _ = c.judgeEvent(ctx, nil, len(held), true)
 			if no == nil {
-				c.seen(held)
+				no = c.seen(held)
+			}
+			if no == nil {
 				_, _ = out.Write(held)
 			}
 		}
@@ -479,7 +493,7 @@ func (c *call) read(event []byte) (shown []byte, no *Refusal) {
 // cut is the event that ends a stream.
 func (c *call) cut(no *Refusal) []byte {
 	event := c.protocol.Cut(*no)
-	c.seen(event)
+	_ = c.seen(event) // the caller is told in any case
 	return event
 }
 
@@ -498,15 +512,11 @@ func (c *call) allowWrite(ctx context.Context, rc *http.ResponseController) {
 	}
 }
 
-func (c *call) seen(b []byte) {
-	c.sum.Write(b)
-	c.end.Seen += int64(len(b))
-}
-
 // settle charges the call, in the record first: a gate that is killed in
 // between charges the whole hold when it opens again, never less.
 func (c *call) settle() {
 	if !c.tenancy.claim(&c.flow) {
+		c.forget()
 		return // the sweep was there first
 	}
 	c.end.Charge = c.flow.hold
@@ -533,8 +543,9 @@ func (c *call) settle() {
 	c.end.Named, c.end.Judged = c.named.counts, c.judged()
 	c.end.Answer = "sha256:" + hex.EncodeToString(c.sum.Sum(nil))
 	c.end.Whole = time.Since(c.began).Microseconds()
+	_ = c.finish() // of a stream; what came of it is in c.end
 	// An end that cannot be written is charged all the same; the next open finds the hold.
-	_ = c.gate.record(context.Background(), Record{Kind: Ended, Time: time.Now(), Grant: c.tenancy.grant.ID, Call: c.id, Protocol: c.protocol.Name(), End: &c.end, Note: c.note}, nil)
+	_ = c.gate.record(context.Background(), c.endedRecord(time.Now()), nil)
 }
 
 // passed are the answer's headers that a caller sees, by name or by prefix.

@@ -39,6 +39,9 @@ type Config struct {
 	Log Log
 	// Follow is the source of revocations that gates share.
 	Follow Follow
+	// Vault takes the content of grants that are recorded sealed; nil if there
+	// are none.
+	Vault *vault.Vault
 	// BodyMax bounds a request's body in bytes (default 32 MiB).
 	BodyMax int64
 	// Memory bounds the bytes of all bodies and events over 64 KiB that are in
@@ -189,6 +192,9 @@ func (g *Gate) tenancy(grant Grant) (*tenancy, error) {
 			return nil, proofhouse.Errorf(proofhouse.Invalid, nil, "this gate does not speak %q", name)
 		}
 	}
+	if grant.Recording == RecordSealed && g.cfg.Vault == nil {
+		return nil, proofhouse.Errorf(proofhouse.Invalid, nil, "grant %s is recorded sealed, and this gate has no vault", grant.ID)
+	}
 	return &tenancy{grant: grant, secrets: newSecrets(grant.Model, grant.Codename, up), calls: map[*flow]struct{}{}}, nil
 }
 
@@ -196,6 +202,9 @@ func (g *Gate) tenancy(grant Grant) (*tenancy, error) {
 func (g *Gate) Grant(ctx context.Context, grant Grant, now time.Time) error {
 	t, err := g.tenancy(grant)
 	if err != nil {
+		return err
+	}
+	if err := g.provide(grant); err != nil {
 		return err
 	}
 	g.mu.Lock()

@@ -30,8 +30,10 @@ type Grant struct {
 	// each holds Limits.Context input tokens.
 	ByReference bool        `json:"by_reference,omitempty"`
 	Safeguards  []Safeguard `json:"safeguards,omitempty"`
-	KeyHash     string      `json:"key_hash"` // of the key, see HashKey
-	Issuer      string      `json:"issuer"`
+	// Recording is how much of its calls is kept.
+	Recording Recording `json:"recording,omitempty"`
+	KeyHash   string    `json:"key_hash"` // of the key, see HashKey
+	Issuer    string    `json:"issuer"`
 	// Since is the last shared revocation that was in force when this was made;
 	// up to it, only one that names this grant can end it. The gate sets it.
 	Since  int64  `json:"since,omitempty"`
@@ -75,6 +77,9 @@ func (g *Grant) Validate() error {
 		if c.wrong {
 			return proofhouse.Errorf(proofhouse.Invalid, nil, "%s", c.what)
 		}
+	}
+	if err := g.Recording.validate(); err != nil {
+		return err
 	}
 	for _, s := range g.Safeguards {
 		if err := s.Validate(); err != nil {

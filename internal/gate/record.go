@@ -64,6 +64,8 @@ type End struct {
 	// Named counts the secret names in the text that was generated, which
 	// passed as it was.
 	Named map[SecretKind]int64 `json:"named,omitempty"`
+	// Kept is what was sealed of the content, if the grant says so.
+	Kept Kept `json:"kept,omitempty"`
 	// Judged is what the grant's safeguards did.
 	Judged []Judged `json:"judged,omitempty"`
 }

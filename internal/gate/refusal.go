@@ -42,6 +42,7 @@ const (
 	Unconfirmed     Reason = "access_unconfirmed"           // the shared revocations cannot be read; later it may be passed
 	Guarded         Reason = "safeguard"                    // a safeguard does not let it pass
 	Unpriced        Reason = "price_unknown"                // nothing is admitted that cannot be priced
+	Unrecorded      Reason = "recording_unavailable"        // it cannot be recorded as the grant says
 	Broken          Reason = "internal_error"               // a fault of the gate
 )
 
@@ -52,7 +53,7 @@ var statuses = map[Reason]int{
 	BadKey: http.StatusUnauthorized, NotInTime: http.StatusForbidden, UnknownModel: http.StatusNotFound, NoSuchPath: http.StatusNotFound,
 	NotGranted: http.StatusForbidden, Spent: http.StatusTooManyRequests, Busy: http.StatusTooManyRequests,
 	Suspended: http.StatusForbidden, Guarded: http.StatusForbidden, Revoked: http.StatusForbidden, NoUpstream: http.StatusBadGateway, Overloaded: http.StatusServiceUnavailable, Unpriced: http.StatusForbidden,
-	Broken: http.StatusInternalServerError, Unconfirmed: http.StatusServiceUnavailable,
+	Broken: http.StatusInternalServerError, Unconfirmed: http.StatusServiceUnavailable, Unrecorded: http.StatusServiceUnavailable,
 }
 
 // Status is the HTTP status of the refusal.
@@ -61,5 +62,5 @@ func (r *Refusal) Status() int { return statuses[r.Reason] }
 // Retry says whether the same request may be passed later. SDKs retry 429 and
 // 5xx by themselves; the gate tells them not to where that is of no use.
 func (r *Refusal) Retry() bool {
-	return r.Reason == Busy || r.Reason == Overloaded || r.Reason == NoUpstream || r.Reason == Unconfirmed
+	return r.Reason == Busy || r.Reason == Overloaded || r.Reason == NoUpstream || r.Reason == Unconfirmed || r.Reason == Unrecorded
 }

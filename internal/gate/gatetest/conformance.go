@@ -109,7 +109,7 @@ func TestProtocol(t *testing.T, p gate.Protocol, s Sample) {
 	t.Run("refusals", func(t *testing.T) {
 		for _, why := range []gate.Reason{
 			gate.BadRequest, gate.TooLarge, gate.HeadersTooLarge, gate.Encoded, gate.BadKey, gate.NotInTime, gate.UnknownModel, gate.NoSuchPath, gate.NotGranted,
-			gate.Spent, gate.Busy, gate.Overloaded, gate.Revoked, gate.NoUpstream, gate.Unpriced, gate.Broken,
+			gate.Spent, gate.Busy, gate.Overloaded, gate.Revoked, gate.NoUpstream, gate.Unpriced, gate.Broken, gate.Unrecorded,
 		} {
 			r := gate.Refusal{Reason: why, Message: "a \"sentence\"\nin two lines"}
 			if r.Status() < 400 {
