@@ -12,7 +12,7 @@ import (
 
 // commandLine finds what a reader would type: in code blocks of the README
 // and the docs.
-var commandLine = regexp.MustCompile(`(?m)^\s*(?:\$ )?(?:sudo )?(?:bin/)?proofhouse ([a-z][^\n#|>]*)`)
+var commandLine = regexp.MustCompile(`(?m)^\s*(?:\$ )?(?:sudo )?(?:bin/)?proofhouse ([a-z][^\n#|>&]*)`)
 
 // TestREADMECommands parses every command line of the README and the docs: a
 // command or flag that does not exist turns it red.
