@@ -9,11 +9,9 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/url"
 	"os"
 	"path/filepath"
 	"runtime/debug"
-	"slices"
 	"strings"
 	"time"
 
@@ -33,11 +31,11 @@ type GateRequest struct {
 	// Credential is the name of the sealed upstream's key, in place of KeyFile.
 	Credential string
 	Addr       string
-	Secrets    []string   // see gate.Upstream
-	Grant      gate.Grant // without id, key and upstream
-	For        time.Duration
+	Secrets    []string // see gate.Upstream
+	CapField   string   // see openai.Chat
+	Grant      GrantRequest
 	// Policies is a folder of .cedar files, and Safeguards a file of guards that
-	// the grant is under; "" is none.
+	// all new grants are under; "" is none.
 	Policies, Safeguards string
 	// Database has the revocations that the gate follows besides its own; see store.Open. "" is none.
 	Database string
@@ -54,13 +52,9 @@ type GateReady struct {
 	Until    time.Time `json:"until"`
 }
 
-// maxWindow is the longest that a grant of the review body may last
-// (ARCHITECTURE.md, "What can never happen").
-const maxWindow = 30 * 24 * time.Hour
-
 // protocols are all that the gate speaks.
-func protocols() []gate.Protocol {
-	return []gate.Protocol{openai.Chat{}, openai.Responses{}, openai.Count{}, anthropic.Messages{}, anthropic.Count{}}
+func protocols(capField string) []gate.Protocol {
+	return []gate.Protocol{openai.Chat{CapField: capField}, openai.Responses{}, openai.Count{}, anthropic.Messages{}, anthropic.Count{}}
 }
 
 // ServeGate serves a gate until ctx ends: with the new grant of the request,
@@ -70,8 +64,8 @@ func (a *App) ServeGate(ctx context.Context, req GateRequest) error {
 	if err != nil {
 		return err
 	}
-	if req.For <= 0 || req.For > maxWindow {
-		return proofhouse.Errorf(proofhouse.Invalid, nil, "--for is more than nothing and at most 30 days")
+	if err := req.Grant.validate(); err != nil {
+		return err
 	}
 	credential, err := a.credential(req)
 	if err != nil {
@@ -95,8 +89,9 @@ func (a *App) ServeGate(ctx context.Context, req GateRequest) error {
 		return err
 	}
 	defer closeShared()
+	lends := lender{upstream: base.String(), protocols: protocols(req.CapField), safeguards: safeguards}
 	g, err := gate.Open(gate.Config{
-		Protocols: protocols(), Log: log, Vault: a.Vault(), Boot: bootID(), Policies: policies, Guards: guards, Follow: shared,
+		Protocols: lends.protocols, Log: log, Vault: a.Vault(), Boot: bootID(), Policies: policies, Guards: guards, Follow: shared,
 		Upstreams: []gate.Upstream{{Name: base.String(), Base: base, Key: credential, Secrets: req.Secrets}},
 	}, past)
 	if err != nil {
@@ -108,16 +103,6 @@ func (a *App) ServeGate(ctx context.Context, req GateRequest) error {
 			return err
 		}
 	}
-	terms, now := req.Grant, time.Now()
-	terms.Upstream, terms.Until, terms.Safeguards = base.String(), now.Add(req.For), safeguards
-	for _, p := range protocols() {
-		terms.Protocols = append(terms.Protocols, p.Name())
-	}
-	terms.Protocols = slices.Compact(terms.Protocols) // those that count go by the name of those that write
-	key, grant, err := g.Lend(ctx, terms, now)
-	if err != nil {
-		return err
-	}
 	public, err := new(net.ListenConfig).Listen(ctx, "tcp", req.Addr)
 	if err != nil {
 		return proofhouse.Errorf(proofhouse.Unavailable, err, "that address cannot be listened on: choose another with --addr, or port 0 for a free one")
@@ -128,6 +113,12 @@ func (a *App) ServeGate(ctx context.Context, req GateRequest) error {
 		return err
 	}
 	defer admin.Close()
+	lends.gate, lends.url = g, "http://"+public.Addr().String()
+	req.Grant.Terms.Issuer = localUser()
+	ready, err := lends.lend(ctx, req.Grant, time.Now())
+	if err != nil {
+		return err
+	}
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(400) // a gate keeps little and makes much garbage
 	}
@@ -153,9 +144,9 @@ func (a *App) ServeGate(ctx context.Context, req GateRequest) error {
 	work.Go(func() error { return sweepGate(ctx, g) })
 	work.Go(func() error { g.Follow(ctx); return nil })
 	serve(public, g)
-	serve(admin, adminHandler(g))
+	serve(admin, adminHandler(lends))
 	if req.Ready != nil {
-		req.Ready(GateReady{"http://" + public.Addr().String(), grant.ID, grant.Codename, key, grant.Until})
+		req.Ready(ready)
 	}
 	return errors.Join(work.Wait(), g.Close(context.WithoutCancel(ctx), time.Now()))
 }
@@ -241,36 +232,20 @@ func (a *App) listenAdmin(ctx context.Context) (net.Listener, error) {
 type GateUse struct {
 	Grant   gate.Grant   `json:"grant"`
 	Account gate.Account `json:"account"`
+	Revoked bool         `json:"revoked,omitempty"`
 	Swept   []gate.Swept `json:"swept,omitempty"` // the last ones
 }
 
-// Revocation is what a revocation did.
-type Revocation struct {
-	Grants int           `json:"grants"`
-	Calls  int           `json:"calls"`
-	Took   time.Duration `json:"took_ns"`
-}
-
-func adminHandler(g *gate.Gate) http.Handler {
-	mux := http.NewServeMux()
+func adminHandler(l lender) http.Handler {
+	g, mux := l.gate, http.NewServeMux()
 	mux.HandleFunc("GET /grants", func(w http.ResponseWriter, _ *http.Request) {
 		uses, accounts, swept := []GateUse{}, g.Accounts(), g.Swept()
 		for _, grant := range g.Grants() {
-			uses = append(uses, GateUse{grant, accounts[grant.ID], swept[grant.ID]})
+			uses = append(uses, GateUse{grant, accounts[grant.ID], g.Revoked(grant.ID), swept[grant.ID]})
 		}
 		_ = json.NewEncoder(w).Encode(uses)
 	})
-	mux.HandleFunc("POST /revoke", func(w http.ResponseWriter, r *http.Request) {
-		began, q := time.Now(), r.URL.Query()
-		grants, calls, err := g.Revoke(r.Context(), func(t gate.Grant) bool {
-			return q.Get("all") == "true" || t.ID == q.Get("grant") && t.ID != "" || t.Case == q.Get("case") && t.Case != ""
-		}, q.Get("reason"), began)
-		if err != nil {
-			http.Error(w, proofhouse.PublicOf(err), http.StatusInternalServerError)
-			return
-		}
-		_ = json.NewEncoder(w).Encode(Revocation{grants, calls, time.Since(began)})
-	})
+	grantHandlers(mux, l)
 	suspendHandlers(mux, g)
 	return mux
 }
@@ -278,21 +253,6 @@ func adminHandler(g *gate.Gate) http.Handler {
 // GateGrants asks the running gate for its grants.
 func (a *App) GateGrants(ctx context.Context) (uses []GateUse, err error) {
 	return uses, a.askGate(ctx, http.MethodGet, "/grants", nil, &uses)
-}
-
-// RevokeGate revokes a grant, the grants of a case, or ("", "") all of them.
-func (a *App) RevokeGate(ctx context.Context, grant, caseID, reason string) (done Revocation, err error) {
-	q := url.Values{"grant": {grant}, "case": {caseID}, "reason": {reason}}
-	if grant == "" && caseID == "" {
-		q.Set("all", "true")
-	}
-	if err := a.askGate(ctx, http.MethodPost, "/revoke?"+q.Encode(), nil, &done); err != nil {
-		return done, err
-	}
-	if done.Grants == 0 && grant+caseID != "" {
-		return done, proofhouse.Errorf(proofhouse.NotFound, nil, "the gate has no such grant: `gate list` shows them")
-	}
-	return done, nil
 }
 
 // askGate asks the running gate, with the JSON of body unless that is nil.
@@ -319,11 +279,8 @@ func (a *App) askGate(ctx context.Context, method, path string, body, into any) 
 	if err != nil {
 		return fmt.Errorf("reading the gate's answer: %w", err)
 	}
-	switch said := strings.TrimSpace(string(b)); resp.StatusCode {
-	case http.StatusBadRequest:
-		return proofhouse.Errorf(proofhouse.Invalid, nil, "%s", said)
-	case http.StatusNotFound:
-		return proofhouse.Errorf(proofhouse.NotFound, nil, "%s", said)
+	if kind, ok := answeredKinds[resp.StatusCode]; ok {
+		return proofhouse.Errorf(kind, nil, "%s", strings.TrimSpace(string(b)))
 	}
 	if resp.StatusCode != http.StatusOK {
 		return proofhouse.Errorf(proofhouse.Internal, errors.New(strings.TrimSpace(string(b))), "the gate could not do that")

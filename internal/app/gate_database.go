@@ -41,19 +41,21 @@ const (
 	confirm = 3 * time.Second
 )
 
-// RevokeShared revokes a grant, the grants of a case, or ("", "") all of them
+// RevokeShared revokes what is named
 // at every gate that follows the database, and waits a while for them. What
 // the database has is for good, whether they answered or not.
-func (a *App) RevokeShared(ctx context.Context, database, grant, caseID, reason string) (done SharedRevocation, err error) {
+func (a *App) RevokeShared(ctx context.Context, database string, what gate.Revocation) (done SharedRevocation, err error) {
+	if err := what.Validate(); err != nil {
+		return done, err
+	}
 	db, err := store.OpenExisting(ctx, database)
 	if err != nil {
 		return done, err
 	}
 	defer db.Close()
 	shared, began := store.Gate{DB: db}, time.Now()
-	done.Number, err = shared.Revoke(ctx, gate.Revocation{
-		Grant: grant, Case: caseID, Everything: grant == "" && caseID == "", Reason: reason, Actor: localUser(), Time: began,
-	})
+	what.Actor, what.Time = localUser(), began
+	done.Number, err = shared.Revoke(ctx, what)
 	if err != nil {
 		return done, err
 	}

@@ -44,17 +44,6 @@ type Suspended struct {
 }
 
 func suspendHandlers(mux *http.ServeMux, g *gate.Gate) {
-	fail := func(w http.ResponseWriter, err error) {
-		status := http.StatusInternalServerError
-		switch proofhouse.KindOf(err) {
-		case proofhouse.Invalid:
-			status = http.StatusBadRequest
-		case proofhouse.NotFound:
-			status = http.StatusNotFound
-		default:
-		}
-		http.Error(w, proofhouse.PublicOf(err), status)
-	}
 	mux.HandleFunc("GET /suspensions", func(w http.ResponseWriter, _ *http.Request) {
 		_ = json.NewEncoder(w).Encode(append([]gate.Suspension{}, g.Suspensions()...))
 	})
@@ -62,13 +51,13 @@ func suspendHandlers(mux *http.ServeMux, g *gate.Gate) {
 		began := time.Now()
 		var s gate.Suspension
 		if err := json.NewDecoder(r.Body).Decode(&s); err != nil {
-			fail(w, proofhouse.Errorf(proofhouse.Invalid, err, "that is no suspension"))
+			answerError(w, proofhouse.Errorf(proofhouse.Invalid, err, "that is no suspension"))
 			return
 		}
 		s.ID = "suspension-" + proofhouse.Token(4)
 		cut, err := g.Suspend(r.Context(), s, began)
 		if err != nil {
-			fail(w, err)
+			answerError(w, err)
 			return
 		}
 		_ = json.NewEncoder(w).Encode(Suspended{s.ID, cut, time.Since(began)})
@@ -76,7 +65,7 @@ func suspendHandlers(mux *http.ServeMux, g *gate.Gate) {
 	mux.HandleFunc("POST /resume", func(w http.ResponseWriter, r *http.Request) {
 		q := r.URL.Query()
 		if err := g.Resume(r.Context(), q.Get("id"), q.Get("reason"), time.Now()); err != nil {
-			fail(w, err)
+			answerError(w, err)
 			return
 		}
 		_ = json.NewEncoder(w).Encode(Suspended{ID: q.Get("id")})

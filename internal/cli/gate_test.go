@@ -69,6 +69,16 @@ func (h *gateHouse) run(args ...string) (code int, stdout, stderr string) {
 	return code, out.String(), err.String()
 }
 
+// quiet is must for a command that prints a key, which is kept out of what h looks at.
+func (h *gateHouse) quiet(t *testing.T, args ...string) string {
+	t.Helper()
+	var out, err bytes.Buffer
+	if code := Run(context.Background(), append(args, "--data", h.data), &out, &err); code != 0 {
+		t.Fatalf("%s: exit %d: %s", strings.Join(args, " "), code, err.String())
+	}
+	return out.String()
+}
+
 // must is run for a command that succeeds.
 func (h *gateHouse) must(t *testing.T, args ...string) string {
 	t.Helper()
@@ -120,7 +130,11 @@ func (h *gateHouse) serve(t *testing.T, up *gatetest.Upstream, args ...string) s
 // ask posts a chat and gives the status, the headers and the body as one text.
 func (s serving) ask(t *testing.T, prompt string, stream bool) string {
 	t.Helper()
-	body := fmt.Sprintf(`{"model":%q,"stream":%v,"max_tokens":50,"messages":[{"role":"user","content":%q}]}`, s.Codename, stream, prompt)
+	return s.post(t, fmt.Sprintf(`{"model":%q,"stream":%v,"max_tokens":50,"messages":[{"role":"user","content":%q}]}`, s.Codename, stream, prompt))
+}
+
+func (s serving) post(t *testing.T, body string) string {
+	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.URL+"/v1/chat/completions", strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)

@@ -10,13 +10,14 @@ import (
 	"proofhouse/internal/proofhouse"
 )
 
-// Revocation ends grants at every gate that follows the same Source. Exactly
-// one of Grant, Case, Subject and Everything is set.
+// Revocation ends grants at one gate, or at every gate that follows the same
+// Source. Exactly one of Grant, Case, Subject, KeyHash and Everything is set.
 type Revocation struct {
 	Number     int64     `json:"number"` // its place in the set, from 1
 	Grant      string    `json:"grant,omitempty"`
 	Case       string    `json:"case,omitempty"`
 	Subject    string    `json:"subject,omitempty"`
+	KeyHash    string    `json:"key_hash,omitempty"` // see HashKey: it ends the grant of a key that was found somewhere
 	Everything bool      `json:"everything,omitempty"`
 	Reason     string    `json:"reason,omitempty"`
 	Actor      string    `json:"actor,omitempty"` // who revoked
@@ -26,13 +27,13 @@ type Revocation struct {
 // Validate says what a revocation lacks: proofhouse.Invalid.
 func (r Revocation) Validate() error {
 	set := 0
-	for _, is := range []bool{r.Grant != "", r.Case != "", r.Subject != "", r.Everything} {
+	for _, is := range []bool{r.Grant != "", r.Case != "", r.Subject != "", r.KeyHash != "", r.Everything} {
 		if is {
 			set++
 		}
 	}
 	if set != 1 {
-		return proofhouse.Errorf(proofhouse.Invalid, nil, "say what ends: a grant, a case, a subject or everything")
+		return proofhouse.Errorf(proofhouse.Invalid, nil, "say what ends: a grant, a case, a subject, a key or everything, and one of these only")
 	}
 	return nil
 }
@@ -40,13 +41,13 @@ func (r Revocation) Validate() error {
 // ends says whether r ends g: a grant that was made after it, knowing of it, is
 // another matter. Numbers decide and not times, since clocks differ.
 func (r Revocation) ends(g *Grant) bool {
-	switch {
-	case r.Grant != "":
-		return r.Grant == g.ID
-	case r.Number <= g.Since:
-		return false
-	}
-	return r.Everything || r.Case != "" && r.Case == g.Case || r.Subject != "" && r.Subject == g.Subject
+	return r.Names(g) && (r.Grant != "" || r.KeyHash != "" || r.Number > g.Since)
+}
+
+// Names says whether g is among what r ends, whenever it was made.
+func (r Revocation) Names(g *Grant) bool {
+	return r.Everything || r.Grant != "" && r.Grant == g.ID || r.KeyHash != "" && r.KeyHash == g.KeyHash ||
+		r.Case != "" && r.Case == g.Case || r.Subject != "" && r.Subject == g.Subject
 }
 
 // Source is the set of revocations that gates share; store.Gate is one. Its
@@ -325,9 +326,18 @@ func (g *Gate) perform(ctx context.Context, do todo) {
 	w.asOf.Store(&asOf)
 }
 
+// Revoked says whether a grant of that id is revoked here.
+func (g *Gate) Revoked(id string) bool {
+	t, err := g.granted(id)
+	return err == nil && g.revoked(t.grant.KeyHash)
+}
+
 // revoked says whether a key's grant is revoked here already.
 func (g *Gate) revoked(keyHash string) bool {
 	t := (*g.snapshot.Load())[keyHash]
+	if t == nil {
+		return false // its upstream is not served this time
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.revoked != nil

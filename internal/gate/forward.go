@@ -239,7 +239,7 @@ func (c *call) serve(w http.ResponseWriter, rc *http.ResponseController, r *http
 // open writes down a call that was admitted.
 func (c *call) open(ctx context.Context, body []byte, asked Call) *Refusal {
 	sent, grant := sha256.Sum256(body), &c.tenancy.grant
-	c.sum, c.names, c.named.secrets = sha256.New(), Names{grant.Model, grant.Codename}, c.tenancy.secrets
+	c.sum, c.names, c.named.secrets = sha256.New(), Names{grant.Model, grant.Codename}, c.tenancy.secrets.Load()
 	c.end = End{Outcome: Cut, Request: "sha256:" + hex.EncodeToString(sent[:]), Sent: int64(len(body))}
 	c.meter = c.protocol.Meter(asked)
 	if err := c.gate.cover(ctx, c.tenancy, c.flow.hold, c.began); err != nil {
@@ -352,7 +352,7 @@ func (c *call) answer(ctx context.Context, w http.ResponseWriter, rc *http.Respo
 	for name, values := range resp.Header {
 		if passes(name) {
 			for _, v := range values {
-				w.Header().Add(name, string(c.tenancy.secrets.mask([]byte(v))))
+				w.Header().Add(name, string(c.named.secrets.mask([]byte(v))))
 			}
 		}
 	}
@@ -379,9 +379,9 @@ func (c *call) answer(ctx context.Context, w http.ResponseWriter, rc *http.Respo
 	c.end.First = time.Since(c.began).Microseconds()
 	if resp.StatusCode >= 400 {
 		c.end.Outcome = Failed
-		body = c.tenancy.secrets.mask(body)
+		body = c.named.secrets.mask(body)
 	} else {
-		body = c.tenancy.secrets.maskAnswer(c.meter.Body(body, c.names))
+		body = c.named.secrets.maskAnswer(c.meter.Body(body, c.names))
 		c.named.look(c.meter.Generated())
 		c.tenancy.report(c.meter.Model())
 		c.end.Outcome = Unmetered
@@ -481,7 +481,7 @@ func (c *call) stream(ctx context.Context, w io.Writer, rc *http.ResponseControl
 // read is what the caller is to see of an event.
 func (c *call) read(event []byte) (shown []byte, no *Refusal) {
 	defer c.survive(&no)
-	shown = c.tenancy.secrets.maskEvent(c.meter.Event(event, c.names))
+	shown = c.named.secrets.maskEvent(c.meter.Event(event, c.names))
 	c.named.look(c.meter.Generated())
 	if m := c.meter.Model(); m != c.end.Model {
 		c.end.Model = m

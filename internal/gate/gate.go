@@ -92,12 +92,13 @@ type Gate struct {
 	mu      sync.Mutex            // guards replacing the snapshot and suspended, and what follows
 	exposed map[string][]Exposure // by upstream
 	seen    int64                 // the last shared revocation that new grants know of
+	away    []Grant               // whose upstreams are not served this time, not revoked yet
 }
 
 // tenancy is a grant in use.
 type tenancy struct {
 	grant   Grant
-	secrets *secrets
+	secrets atomic.Pointer[secrets] // replaced, never changed, with the gate's lock
 
 	mu       sync.Mutex // guards what follows
 	account  Account
@@ -160,7 +161,10 @@ func Open(cfg Config, past []Record) (*Gate, error) {
 	byKey := map[string]*tenancy{}
 	for _, grant := range state.Grants {
 		if _, ok := g.upstreams[grant.Upstream]; !ok {
-			continue // its upstream is not served this time, so its key is unknown
+			if _, ok := state.Revoked[grant.ID]; !ok {
+				g.away = append(g.away, grant) // its key works again when its upstream is served
+			}
+			continue
 		}
 		t, err := g.tenancy(grant)
 		if err != nil {
@@ -175,6 +179,7 @@ func Open(cfg Config, past []Record) (*Gate, error) {
 		}
 		byKey[grant.KeyHash] = t
 	}
+	g.hide(byKey)
 	g.snapshot.Store(&byKey)
 	return g, nil
 }
@@ -195,7 +200,25 @@ func (g *Gate) tenancy(grant Grant) (*tenancy, error) {
 	if grant.Recording == RecordSealed && g.cfg.Vault == nil {
 		return nil, proofhouse.Errorf(proofhouse.Invalid, nil, "grant %s is recorded sealed, and this gate has no vault", grant.ID)
 	}
-	return &tenancy{grant: grant, secrets: newSecrets(grant.Model, grant.Codename, up), calls: map[*flow]struct{}{}}, nil
+	t := &tenancy{grant: grant, calls: map[*flow]struct{}{}}
+	t.secrets.Store(newSecrets(grant.Model, grant.Codename, up))
+	return t, nil
+}
+
+// hide keeps the models of each upstream out of what the callers of all its
+// grants read.
+func (g *Gate) hide(all map[string]*tenancy) {
+	models := map[string][]string{}
+	for _, t := range all {
+		if m := models[t.grant.Upstream]; !slices.Contains(m, t.grant.Model) {
+			models[t.grant.Upstream] = append(m, t.grant.Model)
+		}
+	}
+	for _, t := range all {
+		others := slices.DeleteFunc(slices.Clone(models[t.grant.Upstream]), func(m string) bool { return m == t.grant.Model })
+		slices.Sort(others)
+		t.secrets.Store(newSecrets(t.grant.Model, t.grant.Codename, g.upstreams[t.grant.Upstream], others...))
+	}
 }
 
 // Grant adds a grant. It is in the record, durably, before its key works.
@@ -214,6 +237,9 @@ func (g *Gate) Grant(ctx context.Context, grant Grant, now time.Time) error {
 		if o.grant.ID == grant.ID || o.grant.KeyHash == grant.KeyHash {
 			return proofhouse.Errorf(proofhouse.Conflict, nil, "grant %s exists already", grant.ID)
 		}
+		if o.grant.Upstream == grant.Upstream && (hasName(grant.Codename, o.grant.Model) || hasName(o.grant.Codename, grant.Model)) {
+			return proofhouse.Errorf(proofhouse.Conflict, nil, "a codename gives the name of another model of this upstream away: choose another with --codename")
+		}
 	}
 	grant.Since, t.grant.Since = g.seen, g.seen
 	if err := g.record(ctx, Record{Kind: Granted, Time: now, Grant: grant.ID, Terms: &grant}, g.cfg.Log.Sync); err != nil {
@@ -221,6 +247,7 @@ func (g *Gate) Grant(ctx context.Context, grant Grant, now time.Time) error {
 	}
 	next := maps.Clone(old)
 	next[grant.KeyHash] = t
+	g.hide(next)
 	g.snapshot.Store(&next)
 	return nil
 }
@@ -228,7 +255,8 @@ func (g *Gate) Grant(ctx context.Context, grant Grant, now time.Time) error {
 // Revoke ends the grants that match accepts, for good: nothing is admitted on
 // them any more, and their calls under way are cut. It returns how many calls
 // those were, when each has been told. The revocation is in force even if
-// writing it down fails, and then that is the error.
+// writing it down fails, and then that is the error. Grants whose upstream is
+// not served this time are ended too, for when it is.
 func (g *Gate) Revoke(ctx context.Context, match func(Grant) bool, reason string, now time.Time) (grants, calls int, err error) {
 	for _, t := range *g.snapshot.Load() {
 		if !match(t.grant) {
@@ -246,6 +274,17 @@ func (g *Gate) Revoke(ctx context.Context, match func(Grant) bool, reason string
 		t.mu.Unlock()
 		err = errors.Join(err, g.record(ctx, Record{Kind: RevokedGrant, Time: now, Grant: t.grant.ID, Note: reason}, g.cfg.Log.Sync))
 	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.away = slices.DeleteFunc(g.away, func(grant Grant) bool {
+		if !match(grant) {
+			return false
+		}
+		grants++
+		wrong := g.record(ctx, Record{Kind: RevokedGrant, Time: now, Grant: grant.ID, Note: reason}, g.cfg.Log.Sync)
+		err = errors.Join(err, wrong)
+		return wrong == nil
+	})
 	return grants, calls, err
 }
 

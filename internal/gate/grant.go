@@ -64,7 +64,7 @@ func (g *Grant) Validate() error {
 	}{
 		{g.ID == "" || g.Subject == "" || g.Upstream == "" || g.Model == "", "a grant needs an id, a subject, an upstream and a model"},
 		{g.Codename == "" || strings.ContainsAny(g.Codename, "\"\\\r\n"), "a grant needs a codename without quotes, backslashes and line ends"},
-		{strings.Contains(strings.ToLower(g.Codename), strings.ToLower(g.Model)), "the codename gives the model's name away: choose another"},
+		{hasName(g.Codename, g.Model), "the codename gives the model's name away: choose another"},
 		{len(g.Protocols) == 0, "a grant needs at least one protocol"},
 		{!g.From.Before(g.Until), "a grant ends after it starts: set until"},
 		{l.OutputCap <= 0, "a grant needs an output cap: how many tokens one answer may have"},

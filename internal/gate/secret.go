@@ -32,11 +32,18 @@ type secret struct {
 	word []byte // in lower case
 }
 
-func newSecrets(model, code string, up Upstream) *secrets {
+// newSecrets are those of a grant; others are the models that other grants of
+// the same upstream are for, which its errors can name.
+func newSecrets(model, code string, up Upstream, others ...string) *secrets {
 	s := &secrets{code: code}
-	s.add(ModelName, model)
-	if i := strings.LastIndexByte(model, '/'); i >= 0 && len(model)-i > 4 {
-		s.add(ModelName, model[i+1:]) // "owner/name" is often told by its name alone
+	for _, name := range append([]string{model}, others...) {
+		if name != model && hasName(code, name) {
+			continue // of an older record: masking it would mask the codename
+		}
+		s.add(ModelName, name)
+		if i := strings.LastIndexByte(name, '/'); i >= 0 && len(name)-i > 4 && !hasName(code, name[i+1:]) {
+			s.add(ModelName, name[i+1:]) // "owner/name" is often told by its name alone
+		}
 	}
 	if host := up.Base.Hostname(); host != "localhost" && !net.ParseIP(host).IsLoopback() { // which tell nothing
 		s.add(HostName, host)
@@ -47,6 +54,11 @@ func newSecrets(model, code string, up Upstream) *secrets {
 	s.add(SecretKey, string(up.Key))
 	slices.SortStableFunc(s.words, func(a, b secret) int { return len(b.word) - len(a.word) })
 	return s
+}
+
+// hasName says whether a codename gives a model's name away.
+func hasName(code, model string) bool {
+	return strings.Contains(strings.ToLower(code), strings.ToLower(model))
 }
 
 func (s *secrets) add(kind SecretKind, word string) {

@@ -19,6 +19,7 @@ const (
 	scopeGrant      = "grant"
 	scopeCase       = "case"
 	scopeSubject    = "subject"
+	scopeKey        = "key" // named by its hash
 	scopeEverything = "everything"
 )
 
@@ -40,6 +41,8 @@ func (tx Tx) Revoke(ctx context.Context, r gate.Revocation) (int64, error) {
 		row.Scope, row.Name = scopeCase, r.Case
 	case r.Subject != "":
 		row.Scope, row.Name = scopeSubject, r.Subject
+	case r.KeyHash != "":
+		row.Scope, row.Name = scopeKey, r.KeyHash
 	}
 	return number, tx.q.AddRevocation(ctx, row)
 }
@@ -72,6 +75,8 @@ func (g Gate) Revocations(ctx context.Context, after int64) ([]gate.Revocation, 
 			r.Case = row.Name
 		case scopeSubject:
 			r.Subject = row.Name
+		case scopeKey:
+			r.KeyHash = row.Name
 		case scopeEverything:
 			r.Everything = true
 		default:

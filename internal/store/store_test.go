@@ -175,7 +175,7 @@ func TestGateRows(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, db *store.DB, _ string) {
 		g, now := store.Gate{DB: db}, time.Date(2026, 3, 1, 12, 0, 0, 123456000, time.UTC)
 		want := []gate.Revocation{
-			{Grant: "g", Reason: "it's \"over\"", Actor: "a", Time: now}, {Case: "c", Time: now}, {Subject: "s", Time: now}, {Everything: true, Time: now},
+			{Grant: "g", Reason: "it's \"over\"", Actor: "a", Time: now}, {Case: "c", Time: now}, {Subject: "s", Time: now}, {Everything: true, Time: now}, {KeyHash: "0a", Time: now},
 		}
 		for i := range want {
 			n, err := g.Revoke(t.Context(), want[i])
@@ -193,7 +193,7 @@ func TestGateRows(t *testing.T) {
 		if diff := cmp.Diff(want, got); err != nil || diff != "" {
 			t.Error(err, diff)
 		}
-		if got, err = g.Revocations(t.Context(), 3); len(got) != 1 || err != nil {
+		if got, err = g.Revocations(t.Context(), 3); len(got) != 2 || err != nil {
 			t.Errorf("%v, %v", got, err)
 		}
 		for _, applied := range []int64{0, 4, 4} {
