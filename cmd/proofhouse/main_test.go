@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -66,15 +67,22 @@ func TestScripts(t *testing.T) {
 // model starts a model's server, whose address is $MODEL then: its model looks
 // round, writes what it is given into /out/poc, submits it, and has no more to say.
 func model(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 1 {
-		ts.Fatalf("usage: model TEXT")
+	if neg || len(args) < 1 || len(args) > 2 {
+		ts.Fatalf("usage: model TEXT [turncoat]")
 	}
 	calls := []struct{ name, arguments string }{
 		{"bash", `{"cmd":"ls /task /src; id"}`},
 		{"bash", fmt.Sprintf(`{"cmd":%q}`, "printf '%s\\n' '"+args[0]+"' >/out/poc")},
 		{"submit", `{}`},
 	}
+	var asked atomic.Int64
 	up := gatetest.Start(func(r gatetest.Request) gatetest.Answer {
+		if !strings.Contains(r.Body, `"tools"`) { // the run asks whether it is the same model
+			if len(args) > 1 && asked.Add(1) > 15 {
+				return gatetest.Chat("titan-2027", "Who, me?", 20, 5)
+			}
+			return gatetest.Chat("titan-2026", "It is I.", 20, 5)
+		}
 		turn := strings.Count(r.Body, `"role":"assistant"`)
 		if turn >= len(calls) {
 			return gatetest.Chat("titan-2026", "That was all.", 100, 10)

@@ -17,14 +17,21 @@ import (
 // readGate reads the gate's record, checking it, also while a gate writes it:
 // what is not whole yet is not there yet.
 func (a *App) readGate(ctx context.Context, each func(gate.Record) error) error {
-	_, err := a.verifyGate(ctx, each)
+	return a.readGateAt(ctx, a.gateLog(), each)
+}
+
+// gateLog is the record of the gate that `gate serve` runs.
+func (a *App) gateLog() string { return filepath.Join(a.Config.dir("gate"), "log") }
+
+func (a *App) readGateAt(ctx context.Context, log string, each func(gate.Record) error) error {
+	_, err := a.verifyGate(ctx, log, each)
 	if errors.Is(err, ledger.ErrTorn) {
 		return nil
 	}
 	return err
 }
 
-func (a *App) verifyGate(ctx context.Context, each func(gate.Record) error) (ledger.Summary, error) {
+func (a *App) verifyGate(ctx context.Context, log string, each func(gate.Record) error) (ledger.Summary, error) {
 	key, err := os.ReadFile(filepath.Join(a.Config.dir("keys"), "gate.pub"))
 	if err != nil {
 		return ledger.Summary{}, noRecord(err)
@@ -33,7 +40,7 @@ func (a *App) verifyGate(ctx context.Context, each func(gate.Record) error) (led
 	if err != nil {
 		return ledger.Summary{}, err
 	}
-	f, err := os.Open(filepath.Join(a.Config.dir("gate"), "log"))
+	f, err := os.Open(log)
 	if err != nil {
 		return ledger.Summary{}, noRecord(err)
 	}
@@ -52,7 +59,9 @@ func noRecord(cause error) error {
 }
 
 // VerifyGate checks the gate's record from its first entry to its last.
-func (a *App) VerifyGate(ctx context.Context) (ledger.Summary, error) { return a.verifyGate(ctx, nil) }
+func (a *App) VerifyGate(ctx context.Context) (ledger.Summary, error) {
+	return a.verifyGate(ctx, a.gateLog(), nil)
+}
 
 // GateContent writes what was sealed of a call to w, its "request" or its
 // "answer", and checks it against the record. It needs the house's key. What

@@ -34,14 +34,18 @@ type ModelRequest struct {
 	Told       bool         // the model learns whether a submission solved the task
 	Sample     bench.Budget // of each sample
 	Run        bench.Budget // of all together
+	// Unprobed leaves open whether it is the same model all the time.
+	Unprobed bool
 }
 
 // runModel is a model on its way into a run: the gate that every token of it
 // passes, and what the record says of it.
 type runModel struct {
 	*gate.Client
-	config bench.ModelConfig
-	close  func(ctx context.Context) error
+	config   bench.ModelConfig
+	identity bench.Identity // nil if the request leaves that open
+	expose   func(ctx context.Context, task bench.TaskFacts) error
+	close    func(ctx context.Context) error
 }
 
 // openModel opens a gate for one run, with a grant of the run's budget. Its
@@ -110,8 +114,11 @@ func (a *App) openModel(ctx context.Context, req ModelRequest, out string, resum
 	local := gate.NewLocal(g)
 	client := gate.NewClient(local, translator, secret, req.Codename)
 	client.Pace = gate.NewPace(1000)
-	return &runModel{
+	m := &runModel{
 		Client: client,
+		expose: func(ctx context.Context, task bench.TaskFacts) error {
+			return g.Expose(ctx, grant.ID, []gate.Exposure{{Task: exposedTask(task.Task)}}, time.Now())
+		},
 		config: bench.ModelConfig{
 			Name: req.Codename, Protocol: translator.Name(), Generate: req.Generate, Context: req.Context, Told: req.Told, Sample: req.Sample, Run: req.Run,
 			Prices: bench.Prices{Version: req.Rates.Version, Input: req.Rates.Input, CacheRead: req.Rates.CacheRead, CacheWrite: req.Rates.CacheWrite, Output: req.Rates.Output},
@@ -121,7 +128,11 @@ func (a *App) openModel(ctx context.Context, req ModelRequest, out string, resum
 			_, _, err := g.Revoke(ctx, func(t gate.Grant) bool { return t.ID == grant.ID }, "the run is over", time.Now())
 			return errors.Join(err, local.Close(), g.Close(ctx, time.Now()), log.Close())
 		},
-	}, nil
+	}
+	if !req.Unprobed {
+		m.identity = identity{gate.Prober{Generate: client.Generate, Reported: func() []string { return g.Reported(grant.ID) }}}
+	}
+	return m, nil
 }
 
 // upstreamURL is the address of a model's server, without /v1.

@@ -83,8 +83,13 @@ func (a *App) Run(ctx context.Context, req RunRequest, say func(string)) (_ benc
 		return bench.Result{}, proofhouse.Errorf(proofhouse.Unavailable, err, "the quarantine cannot be made in the data folder")
 	}
 
-	var model bench.Model
-	config := bench.Config{Epochs: req.Epochs, Time: req.Time, Level: req.Level, Parallel: req.Parallel, Seed: req.Seed}
+	setup := bench.Setup{
+		Suite: ref, Public: suite.Public, Trials: trials, Agent: tried,
+		Config:   bench.Config{Epochs: req.Epochs, Time: req.Time, Level: req.Level, Parallel: req.Parallel, Seed: req.Seed},
+		Provider: provider, Prove: prove, Verifier: verifier,
+		Folder: req.Out, Resume: req.Resume, Private: private,
+		Build: Version, Machine: machine(),
+	}
 	if tried.Name() == (react.React{}).Name() {
 		m, err := a.openModel(ctx, req.Model, req.Out, req.Resume)
 		if err != nil {
@@ -92,7 +97,7 @@ func (a *App) Run(ctx context.Context, req RunRequest, say func(string)) (_ benc
 		}
 		defer func() { err = errors.Join(err, m.close(ctx)) }()
 		m.config.Texts = react.Texts()
-		model, config.Model = m, &m.config
+		setup.Model, setup.Config.Model, setup.Identity, setup.Expose = m, &m.config, m.identity, m.expose
 	}
 
 	watching, stop := context.WithCancel(ctx)
@@ -103,13 +108,7 @@ func (a *App) Run(ctx context.Context, req RunRequest, say func(string)) (_ benc
 			req.Watch(watching, req.Out)
 		}
 	}()
-	result, err := bench.Run(ctx, bench.Setup{
-		Suite: ref, Public: suite.Public, Trials: trials, Agent: tried,
-		Config: config, Model: model,
-		Provider: provider, Prove: prove, Verifier: verifier,
-		Folder: req.Out, Resume: req.Resume, Private: private,
-		Build: Version, Machine: machine(),
-	})
+	result, err := bench.Run(ctx, setup)
 	if err != nil {
 		stop()
 	}

@@ -70,6 +70,9 @@ func (f *folding) add(rec Record) error {
 		}
 		f.head.Status, f.head.Error, f.head.Completed = "started", "", time.Time{}
 		return nil
+	case rec.Identity != nil:
+		f.head.Identity = append(f.head.Identity, *rec.Identity)
+		return nil
 	case rec.Finish != nil:
 		f.head.Status, f.head.Error, f.head.Completed = rec.Finish.Status, rec.Finish.Error, rec.At
 		return nil
@@ -224,6 +227,9 @@ func (f *folding) result() Result {
 		out.Score = score(out.Submissions)
 		out.Submissions = slices.Clone(out.Submissions)
 		r.Samples = append(r.Samples, out)
+	}
+	if note := identityNote(r.Identity); note != "" {
+		r.Notes = append(slices.Clone(r.Notes), note)
 	}
 	r.Summary = summarise(r.Samples)
 	return r

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"encoding/json"
 	"time"
 
 	"proofhouse/internal/oracle"
@@ -28,10 +29,15 @@ type Record struct {
 	End      *Ending     `json:"end,omitempty"`      // the attempt is over
 	Finish   *Finishing  `json:"finish,omitempty"`   // the run is over
 
+	// Identity is an answer to whether the model is still the run's.
+	Identity *Identification `json:"identity,omitempty"`
+
 	// Step is a step of a conversation and From how many steps stand before it;
 	// both are of the private journal only.
 	Step *Step `json:"step,omitempty"`
 	From int   `json:"from,omitempty"`
+	// Impression is the first one of the model; of the private journal only.
+	Impression json.RawMessage `json:"impression,omitempty"`
 }
 
 // SampleRef names an attempt at a sample.

@@ -28,8 +28,10 @@ type Result struct {
 	Machine   Machine          `json:"machine"`
 	Config    Config           `json:"config"`
 	Notes     []string         `json:"notes"` // plain words a reader must see: "public tasks: memorisation not excluded"
-	Samples   []Sample         `json:"samples"`
-	Summary   Summary          `json:"summary"`
+	// Identity is whether it was the same model all the time, each time that it was asked.
+	Identity []Identification `json:"identity,omitempty"`
+	Samples  []Sample         `json:"samples"`
+	Summary  Summary          `json:"summary"`
 	// Journal is what this result was derived from; a journal that was cut
 	// afterwards no longer fits it.
 	Journal JournalRef `json:"journal"`

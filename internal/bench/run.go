@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"hash/fnv"
@@ -35,6 +36,14 @@ type Setup struct {
 	// Model is what the agent may ask; nil in a run without one. It goes with
 	// Config.Model.
 	Model Model
+	// Identity tells whether it is the same model all the time; nil leaves that
+	// open. It is asked at the start, every IdentifyEvery (0: 10 minutes) and at
+	// the end.
+	Identity      Identity
+	IdentifyEvery time.Duration
+	// Expose, if not nil, is told of a task before anything of it goes to the
+	// model, and makes that durable.
+	Expose func(ctx context.Context, task TaskFacts) error
 
 	// Folder is the output folder. It must be absent or empty, or, with
 	// Resume, that of the same run.
@@ -59,6 +68,7 @@ type engine struct {
 	journal *journal
 	holding *holding
 	talks   *journal        // the steps of conversations, private; nil without a model
+	first   json.RawMessage // the first impression of the model; one goroutine at a time has it
 	ctx     context.Context // ends when the run is stopped
 
 	spending sync.Mutex // owns spent and asking
@@ -104,8 +114,12 @@ func Run(ctx context.Context, setup Setup) (Result, error) {
 			e.spent = e.spent.Plus(*s.Model)
 		}
 	}
+	for _, i := range state.head.Identity {
+		e.spent = e.spent.Plus(i.Spent)
+	}
 	e.ctx, e.cancel = context.WithCancelCause(ctx)
 	defer e.cancel(nil)
+	unwatch := e.beginIdentity()
 
 	group := new(errgroup.Group)
 	group.SetLimit(e.opening.Config.Parallel)
@@ -127,6 +141,7 @@ func Run(ctx context.Context, setup Setup) (Result, error) {
 		}
 	}
 	failed := group.Wait()
+	unwatch()
 	finish := Finishing{Status: "success"}
 	refusal := e.refused()
 	switch {
@@ -197,6 +212,8 @@ func (s *Setup) check() error {
 		return bad("there is no hint level %d: levels are 0 to 3, and -1 is each task's own", c.Level)
 	case s.Agent == nil || s.Verifier == nil || s.Folder == "" || s.Private == "":
 		return errors.New("a run needs an agent, a verifier, an output folder and a private one")
+	case s.Identity != nil && s.Model == nil:
+		return errors.New("the identity of a model goes with a model")
 	case (s.Model == nil) != (c.Model == nil):
 		return errors.New("a model goes with its configuration")
 	case c.Model != nil && c.Model.check() != "":

@@ -126,6 +126,12 @@ func (e *engine) attempt(s *Session, end *Ending) error {
 	} else if err := e.running(s, sandbox.ProbeReport{}); err != nil {
 		return err
 	}
+	if e.Expose != nil {
+		if err := e.Expose(ctx, s.sample.facts); err != nil {
+			fail(err)
+			return nil
+		}
+	}
 	err := e.agent(ctx, s)
 	if e.ctx.Err() == nil && (err == nil || ctx.Err() != nil || proofhouse.KindOf(err) == proofhouse.Limit) {
 		if lost := e.collect(s); lost != nil {

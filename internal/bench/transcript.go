@@ -39,6 +39,10 @@ func (e *engine) openTalks() (map[sampleKey][]Step, error) {
 	}
 	all := map[sampleKey][]Step{}
 	j, _, err := openJournal(filepath.Join(e.transcripts(), "steps"), JournalRef{}, func(r Record) error {
+		if r.Impression != nil {
+			e.first = r.Impression
+			return nil
+		}
 		if r.Sample == nil || r.Step == nil {
 			return proofhouse.Errorf(proofhouse.Integrity, nil, "the private journal makes no sense: record %d is not a step", r.Seq)
 		}

@@ -33,7 +33,9 @@ func modelFlags(cmd *cobra.Command, m *app.ModelRequest) func() error {
 	f.Int64Var(&m.Run.Tokens, "run-token-limit", 0, "tokens of all samples together; 0 sets no bound")
 	f.Float64Var(&dollars, "dollars", 0, "dollars of all samples together, by --price; 0 sets no bound")
 	f.StringVar(&price, "price", "", "dollars for a million tokens: INPUT,CACHE-READ,CACHE-WRITE,OUTPUT")
+	probe := f.Bool("probe", true, "ask the model the same short questions at the start, every 10 minutes and at the end, and stop if it changed")
 	return func() error {
+		m.Unprobed = !*probe
 		if f.Changed("temperature") {
 			m.Generate.Temperature = &temperature
 		}

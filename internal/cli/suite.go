@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -16,7 +17,7 @@ import (
 
 func (c *console) suite() *cobra.Command {
 	cmd := &cobra.Command{Use: "suite", Short: "list, build, check, make and move suites"}
-	cmd.AddCommand(c.suiteList(), c.suiteBuild(), c.suiteCheck(), c.suiteNew(), c.suitePack(), c.suiteUnpack())
+	cmd.AddCommand(c.suiteList(), c.suiteBuild(), c.suiteCheck(), c.suiteExposed(), c.suiteNew(), c.suitePack(), c.suiteUnpack())
 	return cmd
 }
 
@@ -73,6 +74,31 @@ func printSuites(w io.Writer, all []bench.SuiteSummary, tasks bool) {
 			rows = append(rows, []any{t.Name, t.Language, t.Class, t.Cluster, t.Human, mark(t.Quick), mark(t.Built)})
 		}
 		table(w, rows...)
+	}
+}
+
+func (c *console) suiteExposed() *cobra.Command {
+	return &cobra.Command{
+		Use:   "exposed SUITE",
+		Short: "the tasks that went to models, and to whose servers: whoever runs one can know them from then on",
+		Args:  cobra.ExactArgs(1),
+		RunE: c.with(func(ctx context.Context, house *app.App, args []string) error {
+			all, err := house.Exposures(ctx, args[0])
+			if err != nil {
+				return err
+			}
+			return c.emit(all, func(w io.Writer) {
+				if len(all) == 0 {
+					fmt.Fprintln(w, "no task of this suite went to a model from here")
+					return
+				}
+				rows := [][]any{{"TASK", "UPSTREAM", "SINCE"}}
+				for _, e := range all {
+					rows = append(rows, []any{e.Task, e.Upstream, e.Since.UTC().Format(time.RFC3339)})
+				}
+				table(w, rows...)
+			})
+		}),
 	}
 }
 

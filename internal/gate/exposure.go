@@ -12,7 +12,7 @@ import (
 // sent to a model that the developer serves, the developer can see. It stands
 // in the gate's record, never taken back, and Fold gives it by upstream.
 type Exposure struct {
-	Task proofhouse.Digest `json:"task"` // of what identifies it: see the run's journal
+	Task proofhouse.Digest `json:"task"` // of its name
 	Run  string            `json:"run,omitempty"`
 }
 
