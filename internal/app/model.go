@@ -30,7 +30,7 @@ type ModelRequest struct {
 	CapField   string // see openai.Chat
 	Context    int64  // tokens; 0 is unknown
 	Generate   chat.Config
-	Rates      gate.Rates
+	Rates      chat.Prices
 	Told       bool         // the model learns whether a submission solved the task
 	Sample     bench.Budget // of each sample
 	Run        bench.Budget // of all together
@@ -121,7 +121,7 @@ func (a *App) openModel(ctx context.Context, req ModelRequest, out string, resum
 		},
 		config: bench.ModelConfig{
 			Name: req.Codename, Protocol: translator.Name(), Generate: req.Generate, Context: req.Context, Told: req.Told, Sample: req.Sample, Run: req.Run,
-			Prices: bench.Prices{Version: req.Rates.Version, Input: req.Rates.Input, CacheRead: req.Rates.CacheRead, CacheWrite: req.Rates.CacheWrite, Output: req.Rates.Output},
+			Prices: req.Rates,
 		},
 		close: func(ctx context.Context) error {
 			ctx = context.WithoutCancel(ctx)

@@ -2,7 +2,6 @@ package bench
 
 import (
 	"fmt"
-	"math"
 	"time"
 
 	"proofhouse/internal/chat"
@@ -21,34 +20,12 @@ type ModelConfig struct {
 	// own: the prompt, the tools, the reminders.
 	Texts proofhouse.Digest `json:"texts,omitempty"`
 	// Told says that the model learns whether a submission solved the task.
-	Told   bool   `json:"told"`
-	Prices Prices `json:"prices"`
-	Sample Budget `json:"sample"` // of each sample, over all its attempts
+	Told   bool        `json:"told"`
+	Prices chat.Prices `json:"prices"`
+	Sample Budget      `json:"sample"` // of each sample, over all its attempts
 	// Run is the budget of all samples together. It may be raised when the run
 	// is taken up again.
 	Run Budget `json:"run"`
-}
-
-// Prices are nano-dollars (10^-9) for one token of each class; all 0 if the
-// price is not known.
-type Prices struct {
-	Version    string `json:"version,omitempty"`
-	Input      int64  `json:"input"`
-	CacheRead  int64  `json:"cache_read"`
-	CacheWrite int64  `json:"cache_write"`
-	Output     int64  `json:"output"`
-}
-
-// Of is the price of a usage in nano-dollars, at most the largest number.
-func (p Prices) Of(u chat.Usage) int64 {
-	sum := int64(0)
-	for _, x := range [][2]int64{{u.Input, p.Input}, {u.CacheRead, p.CacheRead}, {u.CacheWrite, p.CacheWrite}, {u.Output, p.Output}} {
-		if x[0] > 0 && x[1] > 0 && x[0] > (math.MaxInt64-sum)/x[1] {
-			return math.MaxInt64
-		}
-		sum += x[0] * x[1]
-	}
-	return sum
 }
 
 // Budget bounds what a model may use. 0 sets no bound. It is looked at before
@@ -87,7 +64,7 @@ func (s Spent) Plus(t Spent) Spent {
 }
 
 // spentOn is what one answered call used.
-func spentOn(c ModelCall, p Prices) Spent {
+func spentOn(c ModelCall, p chat.Prices) Spent {
 	s := Spent{
 		Turns: 1, Usage: c.Output.Usage, NanoDollars: p.Of(c.Output.Usage), Retries: len(c.Output.Retries),
 		Took: c.Output.Took, Waited: max(0, c.Whole-c.Output.Took),
@@ -156,14 +133,10 @@ func (c ModelConfig) check() string {
 		return "a model needs a name"
 	case negative(c.Sample) || negative(c.Run) || c.Context < 0:
 		return "a limit is not negative: 0 sets none"
-	case (c.Sample.NanoDollars > 0 || c.Run.NanoDollars > 0) && c.Prices.unknown():
+	case (c.Sample.NanoDollars > 0 || c.Run.NanoDollars > 0) && c.Prices == (chat.Prices{}):
 		return "a limit in dollars needs the model's price"
 	case c.Run.Messages > 0:
 		return "messages are counted in one conversation: set their limit for a sample"
 	}
 	return ""
-}
-
-func (p Prices) unknown() bool {
-	return p.Input == 0 && p.CacheRead == 0 && p.CacheWrite == 0 && p.Output == 0
 }

@@ -76,7 +76,7 @@ func TestQuestionsAreInTheRunsBudget(t *testing.T) {
 func identified(t *testing.T, x *turncoat, agent Agent) Setup {
 	s := fixtureSetup(t, 2, agent)
 	s.Config.Parallel, s.Model, s.Identity = 1, unasked{}, x
-	s.Config.Model = &ModelConfig{Name: "violet", Prices: Prices{Input: 1, Output: 1}}
+	s.Config.Model = &ModelConfig{Name: "violet", Prices: chat.Prices{Input: 1, Output: 1}}
 	return s
 }
 

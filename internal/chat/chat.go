@@ -131,6 +131,9 @@ type Usage struct {
 	CacheWrite int64 `json:"cache_write"`
 	Output     int64 `json:"output"`    // reasoning included
 	Reasoning  int64 `json:"reasoning"` // the part of Output that is reasoning, where the upstream says so
+	// CacheWrite1h is the part of CacheWrite that is kept for an hour, which
+	// some have a price of its own for.
+	CacheWrite1h int64 `json:"cache_write_1h,omitempty"`
 }
 
 // In is all input tokens, however they are priced.
@@ -138,5 +141,5 @@ func (u Usage) In() int64 { return u.Input + u.CacheRead + u.CacheWrite }
 
 // Plus is the sum, class by class.
 func (u Usage) Plus(v Usage) Usage {
-	return Usage{u.Input + v.Input, u.CacheRead + v.CacheRead, u.CacheWrite + v.CacheWrite, u.Output + v.Output, u.Reasoning + v.Reasoning}
+	return Usage{u.Input + v.Input, u.CacheRead + v.CacheRead, u.CacheWrite + v.CacheWrite, u.Output + v.Output, u.Reasoning + v.Reasoning, u.CacheWrite1h + v.CacheWrite1h}
 }

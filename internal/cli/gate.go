@@ -5,13 +5,11 @@ import (
 	"fmt"
 	"io"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"proofhouse/internal/app"
-	"proofhouse/internal/gate"
 	"proofhouse/internal/proofhouse"
 )
 
@@ -56,23 +54,6 @@ func (c *console) gateServe() *cobra.Command {
 	f.StringVar(&req.Safeguards, "safeguards", "", "file of classifiers that all new grants are under")
 	f.StringVar(&req.Database, "database", "", "follow the revocations of this database: sqlite:PATH or postgres://…")
 	return cmd
-}
-
-// parsePrice reads dollars a million tokens as nano-dollars a token.
-func parsePrice(s string) (gate.Rates, error) {
-	if s == "" {
-		return gate.Rates{}, nil
-	}
-	parts := strings.Split(s, ",")
-	var nano [4]int64
-	for i, p := range parts {
-		v, err := strconv.ParseFloat(strings.TrimSpace(p), 64)
-		if err != nil || len(parts) != len(nano) || !(v >= 0 && v <= 1e6) {
-			return gate.Rates{}, proofhouse.Errorf(proofhouse.Invalid, nil, "--price takes four numbers of dollars for a million tokens, such as 3,0.3,3.75,15: input, cache read, cache write, output")
-		}
-		nano[i] = int64(v*1000 + 0.5)
-	}
-	return gate.Rates{Version: "given", Input: nano[0], CacheRead: nano[1], CacheWrite: nano[2], Output: nano[3]}, nil
 }
 
 func (c *console) gateList() *cobra.Command {

@@ -42,8 +42,8 @@ func (c *console) gateGrant() *cobra.Command {
 // reads them once they are parsed.
 func grantFlags(cmd *cobra.Command, req *app.GrantRequest) func() error {
 	f, t, l := cmd.Flags(), &req.Terms, &req.Terms.Limits
-	var dollars float64
-	var price, record string
+	var record string
+	price := priceFlags(cmd)
 	f.StringVar(&t.Model, "model", "", "the model's name at the upstream; callers never see it")
 	f.StringVar(&t.Variant, "variant", "", "which variant of the model that is: safeguards on or reduced, a checkpoint; a word for lists and policies")
 	f.StringVar(&t.Codename, "codename", "", "the name that callers use (default: a random one)")
@@ -61,14 +61,8 @@ func grantFlags(cmd *cobra.Command, req *app.GrantRequest) func() error {
 	f.IntVar(&l.PerMinute, "per-minute", 0, "calls a minute; 0 sets no bound")
 	f.BoolVar(&t.ByReference, "by-reference", false, "permit inputs that the gate does not see, such as file_id; each holds the --context")
 	f.Int64Var(&l.Context, "context", 0, "the model's context window in tokens, which an input by reference holds")
-	f.Float64Var(&dollars, "dollars", 0, "dollars in all, by --price; 0 sets no bound")
-	f.StringVar(&price, "price", "", "dollars for a million tokens: INPUT,CACHE-READ,CACHE-WRITE,OUTPUT")
 	return func() (err error) {
-		if dollars < 0 || dollars > 1e9 {
-			return proofhouse.Errorf(proofhouse.Invalid, nil, "--dollars is from 0 to a thousand million")
-		}
-		l.NanoDollars = int64(dollars * 1e9)
-		if t.Rates, err = parsePrice(price); err != nil {
+		if t.Rates, l.NanoDollars, err = price.read(t.Model); err != nil {
 			return err
 		}
 		t.Recording, err = parseRecording(record)

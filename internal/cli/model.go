@@ -4,15 +4,14 @@ import (
 	"github.com/spf13/cobra"
 
 	"proofhouse/internal/app"
-	"proofhouse/internal/proofhouse"
 )
 
 // modelFlags are the flags of a command that asks a model. The function that
 // it gives reads them once they are parsed.
 func modelFlags(cmd *cobra.Command, m *app.ModelRequest) func() error {
 	f := cmd.Flags()
-	var temperature, topP, dollars float64
-	var price string
+	var temperature, topP float64
+	price := priceFlags(cmd)
 	f.StringVar(&m.Name, "model", "", "the model, as its server knows it (agent react)")
 	f.StringVar(&m.Codename, "codename", "", "what the record calls it (default: a name made from the output folder)")
 	f.StringVar(&m.Upstream, "upstream", "", "address of the model's server (default: OPENAI_BASE_URL or ANTHROPIC_BASE_URL)")
@@ -31,8 +30,6 @@ func modelFlags(cmd *cobra.Command, m *app.ModelRequest) func() error {
 	f.IntVar(&m.Sample.Messages, "message-limit", 0, "messages in a sample's conversation; 0 sets no bound")
 	f.Int64Var(&m.Sample.Tokens, "token-limit", 0, "tokens of a sample, in and out; 0 sets no bound")
 	f.Int64Var(&m.Run.Tokens, "run-token-limit", 0, "tokens of all samples together; 0 sets no bound")
-	f.Float64Var(&dollars, "dollars", 0, "dollars of all samples together, by --price; 0 sets no bound")
-	f.StringVar(&price, "price", "", "dollars for a million tokens: INPUT,CACHE-READ,CACHE-WRITE,OUTPUT")
 	probe := f.Bool("probe", true, "ask the model the same short questions at the start, every 10 minutes and at the end, and stop if it changed")
 	return func() error {
 		m.Unprobed = !*probe
@@ -42,12 +39,8 @@ func modelFlags(cmd *cobra.Command, m *app.ModelRequest) func() error {
 		if f.Changed("top-p") {
 			m.Generate.TopP = &topP
 		}
-		if dollars < 0 || dollars > 1e9 {
-			return proofhouse.Errorf(proofhouse.Invalid, nil, "--dollars is from 0 to a thousand million")
-		}
-		m.Run.NanoDollars = int64(dollars * 1e9)
 		var err error
-		m.Rates, err = parsePrice(price)
+		m.Rates, m.Run.NanoDollars, err = price.read(m.Name)
 		return err
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"proofhouse/internal/chat"
 	"proofhouse/internal/gate"
 	"proofhouse/internal/gate/gatetest"
 	"proofhouse/internal/ledger"
@@ -59,7 +60,7 @@ func BenchmarkCall(b *testing.B) {
 			h := open(b, answerChat, func(cfg *gate.Config, g *gate.Grant) {
 				cfg.Log, cfg.Transport = log, canned{c.kind, c.body}
 				g.Limits = gate.Limits{NanoDollars: 1 << 60, OutputCap: 4096}
-				g.Rates = gate.Rates{Input: 1, CacheRead: 1, CacheWrite: 1, Output: 1}
+				g.Rates = chat.Prices{Input: 1, CacheRead: 1, CacheWrite: 1, Output: 1}
 			})
 			secret = h.key
 			body := []byte(`{"model":"` + codename + `",` + c.stream + `"max_tokens":256,"temperature":0.2,"messages":[{"role":"system","content":"` + prompt + `"},{"role":"user","content":"Say two hundred tokens."}]}`)

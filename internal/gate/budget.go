@@ -8,25 +8,6 @@ import (
 	"proofhouse/internal/chat"
 )
 
-// Rates are prices in nano-dollars (10^-9 dollars) a token; one dollar a
-// million tokens is 1,000. All zero means that the price is not known.
-type Rates struct {
-	Version    string `json:"version,omitempty"` // of the table that they were taken from
-	Input      int64  `json:"input"`
-	CacheRead  int64  `json:"cache_read"`
-	CacheWrite int64  `json:"cache_write"`
-	Output     int64  `json:"output"`
-}
-
-func (r Rates) negative() bool {
-	return r.Input < 0 || r.CacheRead < 0 || r.CacheWrite < 0 || r.Output < 0
-}
-
-// Cost is what u costs, in nano-dollars.
-func (r Rates) Cost(u chat.Usage) int64 {
-	return add(add(mul(u.Input, r.Input), mul(u.CacheRead, r.CacheRead)), add(mul(u.CacheWrite, r.CacheWrite), mul(u.Output, r.Output)))
-}
-
 // Amount is what a call takes of a grant. Its sums and products end at the
 // largest int64 instead of passing over it, so that no number that a caller or
 // an upstream writes makes a budget look unused.
@@ -84,13 +65,12 @@ func (g *Grant) hold(c Call) Amount {
 		out = g.Limits.OutputCap
 	}
 	out = mul(out, max(c.Outputs, 1))
-	dearest := max(g.Rates.Input, g.Rates.CacheRead, g.Rates.CacheWrite)
-	return Amount{Requests: 1, Input: in, Output: out, NanoDollars: add(mul(in, dearest), mul(out, g.Rates.Output))}
+	return Amount{Requests: 1, Input: in, Output: out, NanoDollars: g.Rates.Most(in, out)}
 }
 
 // charge is what a call took, by the usage that the upstream reported.
 func (g *Grant) charge(u chat.Usage) Amount {
-	return Amount{Requests: 1, Input: u.In(), Output: u.Output, NanoDollars: g.Rates.Cost(u)}
+	return Amount{Requests: 1, Input: u.In(), Output: u.Output, NanoDollars: g.Rates.Of(u)}
 }
 
 // Account is what is used of a grant. Its methods return the account as it is

@@ -16,7 +16,7 @@ func TestAccountNeverOverspends(t *testing.T) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		g := Grant{
 			Limits: Limits{Requests: r.Int64N(40) + 1, Input: r.Int64N(9000) + 1, Output: r.Int64N(9000) + 1, NanoDollars: r.Int64N(1e7) + 1, Streams: r.IntN(5), OutputCap: r.Int64N(900) + 1},
-			Rates:  Rates{Input: r.Int64N(900), CacheRead: r.Int64N(90), CacheWrite: r.Int64N(2000), Output: r.Int64N(3000)},
+			Rates:  chat.Prices{Input: r.Int64N(900), CacheRead: r.Int64N(90), CacheWrite: r.Int64N(2000), Output: r.Int64N(3000)},
 		}
 		var a Account
 		type open struct {
@@ -82,7 +82,7 @@ func TestAmountsEndAtTheLargest(t *testing.T) {
 	if got := mul(math.MaxInt64/2, 3); got != math.MaxInt64 {
 		t.Errorf("%d", got)
 	}
-	g := Grant{Limits: Limits{NanoDollars: 1 << 40, OutputCap: 1 << 40}, Rates: Rates{Input: 1, Output: 1 << 40}}
+	g := Grant{Limits: Limits{NanoDollars: 1 << 40, OutputCap: 1 << 40}, Rates: chat.Prices{Input: 1, Output: 1 << 40}}
 	if _, no := (Account{}).Reserve(g.Limits, g.hold(Call{Outputs: 128}), time.Now()); no == nil || no.Reason != Spent {
 		t.Errorf("a hold over all bounds: %v", no)
 	}

@@ -11,6 +11,7 @@ import (
 	openaioption "github.com/openai/openai-go/v3/option"
 	"github.com/openai/openai-go/v3/responses"
 
+	"proofhouse/internal/chat"
 	"proofhouse/internal/gate"
 	"proofhouse/internal/gate/gatetest"
 )
@@ -32,7 +33,7 @@ func answerCount(r gatetest.Request) gatetest.Answer {
 func TestCounting(t *testing.T) {
 	h := open(t, answerCount, func(_ *gate.Config, g *gate.Grant) {
 		g.Limits = gate.Limits{Requests: 3, Output: 1, Input: 1, NanoDollars: 1, OutputCap: 1}
-		g.Rates = gate.Rates{Input: 1e9, Output: 1e9}
+		g.Rates = chat.Prices{Input: 1e9, Output: 1e9}
 	})
 	for path, body := range map[string]string{
 		countMessages:  `{"model" : "violet","messages":[{"role":"user","content":"hello"}],"zz":1.0}`,
@@ -139,7 +140,7 @@ func TestCountedHold(t *testing.T) {
 				}
 				return answerChat(r)
 			}, func(_ *gate.Config, g *gate.Grant) {
-				g.Limits, g.ByReference, g.Rates = c.limits, c.limits.Context > 0, gate.Rates{Input: 1, CacheRead: 1, CacheWrite: 1, Output: 1}
+				g.Limits, g.ByReference, g.Rates = c.limits, c.limits.Context > 0, chat.Prices{Input: 1, CacheRead: 1, CacheWrite: 1, Output: 1}
 			})
 			resp := h.post(t, c.path, h.key, c.body)
 			if body := read(t, resp); resp.StatusCode != c.status || c.status == 429 && !strings.Contains(body, "budget") {

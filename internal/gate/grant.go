@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"proofhouse/internal/chat"
 	"proofhouse/internal/proofhouse"
 )
 
@@ -22,10 +23,10 @@ type Grant struct {
 	Codename  string   `json:"codename"` // what the caller writes and reads in its place
 	Protocols []string `json:"protocols"`
 	// From and Until bound its life: Until needs nobody to act.
-	From   time.Time `json:"from"`
-	Until  time.Time `json:"until"`
-	Limits Limits    `json:"limits"`
-	Rates  Rates     `json:"rates"`
+	From   time.Time   `json:"from"`
+	Until  time.Time   `json:"until"`
+	Limits Limits      `json:"limits"`
+	Rates  chat.Prices `json:"rates"`
 	// ByReference permits inputs that the gate does not see, such as file_id;
 	// each holds Limits.Context input tokens.
 	ByReference bool        `json:"by_reference,omitempty"`
@@ -70,7 +71,7 @@ func (g *Grant) Validate() error {
 		{l.OutputCap <= 0, "a grant needs an output cap: how many tokens one answer may have"},
 		{l.Requests < 0 || l.Input < 0 || l.Output < 0 || l.NanoDollars < 0 || l.Streams < 0 || l.PerMinute < 0 || l.Context < 0, "a limit is not negative"},
 		{l.Requests == 0 && l.Output == 0 && l.NanoDollars == 0, "a grant needs a budget: requests, output tokens or dollars"},
-		{g.Rates.negative(), "a price is not negative"},
+		{g.Rates.Negative(), "a price is not negative"},
 		{g.ByReference && l.Context == 0, "inputs by reference need the context window that each holds"},
 		{len(g.KeyHash) != 2*sha256.Size, "a grant needs the hash of its key"},
 	} {
@@ -108,7 +109,7 @@ func (g *Grant) admits(protocol string, c Call, now time.Time) *Refusal {
 		return refuse(NotGranted, "%d output tokens are asked for, and this key permits %d for one answer: ask for fewer", c.OutputCap, g.Limits.OutputCap)
 	case c.Outputs > maxOutputs:
 		return refuse(BadRequest, "%d answers are asked for at once, and %d is the most", c.Outputs, maxOutputs)
-	case g.Limits.NanoDollars > 0 && g.Rates == Rates{}:
+	case g.Limits.NanoDollars > 0 && g.Rates == chat.Prices{}:
 		return refuse(Unpriced, "the price of this model is not known, so its use cannot be bounded: ask the issuer of this key")
 	}
 	return nil

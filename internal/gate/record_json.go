@@ -53,7 +53,7 @@ func (r *Record) plain(b []byte) (_ []byte, ok bool) {
 // common says that e has nothing but what writer.end writes: a field that is
 // new goes there or here.
 func (e *End) common() bool {
-	return len(e.Named) == 0 && len(e.Judged) == 0 && e.Upstream == 0 && e.Kept == ""
+	return len(e.Named) == 0 && len(e.Judged) == 0 && e.Upstream == 0 && e.Kept == "" && e.Usage.CacheWrite1h == 0
 }
 
 // writer appends JSON. ok ends with the first string that needs more than quotes.

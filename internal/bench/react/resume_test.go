@@ -113,7 +113,7 @@ func TestSamplesBudget(t *testing.T) {
 	} {
 		m := &benchtest.Script{Answers: growing(6)}
 		s, _ := setup(t, m)
-		s.Config.Model.Sample, s.Config.Model.Prices = c.budget, bench.Prices{Version: "x", Input: 10, Output: 2}
+		s.Config.Model.Sample, s.Config.Model.Prices = c.budget, chat.Prices{Version: "x", Input: 10, Output: 2}
 		got := run(t, s)
 		if got.Limit != c.limit || got.Model.Turns != c.turns || got.Status != bench.Scored || got.Model.NanoDollars != int64(c.turns)*1020 {
 			t.Errorf("%+v: limit %q after %+v, %s %q", c.budget, got.Limit, got.Model, got.Status, got.Error)

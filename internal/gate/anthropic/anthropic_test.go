@@ -134,6 +134,16 @@ func TestBody(t *testing.T) {
 			out:   `{"model":"heron",` + odd + `,"usage":{"input_tokens":1,"cache_creation_input_tokens":2,"cache_read_input_tokens":3,"output_tokens":4}}`,
 			usage: chat.Usage{Input: 1, CacheWrite: 2, CacheRead: 3, Output: 4}, ok: true, model: "real-9-20260101",
 		},
+		{ // for an hour, a part
+			in:    `{"model":"real-9","usage":{"input_tokens":1,"cache_creation_input_tokens":5,"cache_creation":{"ephemeral_5m_input_tokens":2,"ephemeral_1h_input_tokens":3},"output_tokens":4}}`,
+			out:   `{"model":"heron","usage":{"input_tokens":1,"cache_creation_input_tokens":5,"cache_creation":{"ephemeral_5m_input_tokens":2,"ephemeral_1h_input_tokens":3},"output_tokens":4}}`,
+			usage: chat.Usage{Input: 1, CacheWrite: 5, CacheWrite1h: 3, Output: 4}, ok: true, model: "real-9",
+		},
+		{ // for how long is not told
+			in:    `{"model":"real-9","usage":{"input_tokens":1,"cache_creation_input_tokens":5,"cache_creation":null,"output_tokens":4}}`,
+			out:   `{"model":"heron","usage":{"input_tokens":1,"cache_creation_input_tokens":5,"cache_creation":null,"output_tokens":4}}`,
+			usage: chat.Usage{Input: 1, CacheWrite: 5, Output: 4}, ok: true, model: "real-9",
+		},
 	} {
 		if c.out == "" {
 			c.out = c.in

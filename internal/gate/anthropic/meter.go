@@ -89,6 +89,12 @@ func (m *meter) take(usage gate.Value, final bool) {
 			to = &u.CacheRead
 		case "output_tokens":
 			to = &u.Output
+		case "cache_creation":
+			n, ok := gate.Field(v, "ephemeral_1h_input_tokens").Count()
+			if ok {
+				u.CacheWrite1h = n
+			}
+			continue // a part of what is counted above, and only its price differs
 		}
 		if to == nil || v.Null() {
 			continue
