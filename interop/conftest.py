@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from scripted import Gate, Upstream
+
 
 def folder(name: str) -> Path:
     if not os.environ.get(name):
@@ -21,6 +23,26 @@ def proofhouse() -> str:
 @pytest.fixture(scope="session")
 def checkout() -> Path:
     return Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture
+def upstream():
+    u = Upstream()
+    yield u
+    u.close()
+
+
+@pytest.fixture
+def start(proofhouse):
+    gates = []
+
+    def start(upstream: str, *flags: str, **more) -> Gate:
+        gates.append(Gate(proofhouse, upstream, *flags, **more))
+        return gates[-1]
+
+    yield start
+    for gate in reversed(gates):
+        gate.close()
 
 
 def pytest_generate_tests(metafunc):

@@ -8,30 +8,10 @@ import httpx2  # what both clients are built on
 import openai
 import pytest
 
-from scripted import CODENAME, MODEL, Gate, Upstream, document, events
+from scripted import CODENAME, MODEL, Gate, document, events
 
 HELLO = [{"role": "user", "content": "hello"}]
 WEATHER = {"type": "object", "properties": {"place": {"type": "string"}}, "required": ["place"]}
-
-
-@pytest.fixture
-def upstream():
-    u = Upstream()
-    yield u
-    u.close()
-
-
-@pytest.fixture
-def start(proofhouse):
-    gates = []
-
-    def start(upstream: str, *flags: str, **more) -> Gate:
-        gates.append(Gate(proofhouse, upstream, *flags, **more))
-        return gates[-1]
-
-    yield start
-    for gate in reversed(gates):
-        gate.close()
 
 
 class Tries(httpx2.Client):
