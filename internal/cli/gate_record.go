@@ -32,7 +32,7 @@ func (c *console) gateContent() *cobra.Command {
 		Use:   "content CALL",
 		Short: "open what was sealed of a call: it needs the house's key",
 		Long: "Prints the request as it was sent and the answer as it was seen, and checks both against the record. With --part only\n" +
-			"the bytes of one of them are printed. A call's id is in the record and in the gate's own errors.",
+			"the bytes of one of them are printed. A call's id is in `gate export`, which has the metadata of all calls and no content.",
 		Args: cobra.ExactArgs(1),
 		RunE: c.with(func(ctx context.Context, house *app.App, args []string) error {
 			if part != "" {
