@@ -125,7 +125,7 @@ func (db *DB) migrate(ctx context.Context, create bool) error {
 	if err != nil {
 		return err
 	}
-	if err := db.dialect.explain(db.sql.PingContext(ctx)); err != nil {
+	if err := db.ping(ctx); err != nil {
 		return err
 	}
 	p, err := goose.NewProvider(db.dialect.goose, db.sql, dir, goose.WithDisableGlobalRegistry(true), goose.WithLogger(goose.NopLogger()))
@@ -140,7 +140,7 @@ func (db *DB) migrate(ctx context.Context, create bool) error {
 			return err
 		}
 	}
-	for range 10 {
+	for range looks {
 		if _, err = p.Up(ctx); err == nil {
 			break
 		}
@@ -164,6 +164,26 @@ func (db *DB) migrate(ctx context.Context, create bool) error {
 		return proofhouse.Errorf(proofhouse.Conflict, nil, "a newer Proofhouse has changed this database: use that version or a newer one")
 	}
 	return nil
+}
+
+// looks is how often a program that opens the database looks again, each 50 ms.
+const looks = 40
+
+// ping makes the first connection. SQLite waits for no lock when that turns
+// the journal of a fresh file over.
+func (db *DB) ping(ctx context.Context) (err error) {
+	for range looks {
+		err = db.sql.PingContext(ctx)
+		if e, ok := errors.AsType[*sqlite.Error](err); !ok || e.Code()&0xff != sqlite3.SQLITE_BUSY {
+			break
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+	return db.dialect.explain(err)
 }
 
 // explain gives an error of the database its kind, and takes out what it
