@@ -58,11 +58,6 @@ func noRecord(cause error) error {
 	return proofhouse.Errorf(proofhouse.NotFound, cause, "there is no record of a gate here")
 }
 
-// VerifyGate checks the gate's record from its first entry to its last.
-func (a *App) VerifyGate(ctx context.Context) (ledger.Summary, error) {
-	return a.verifyGate(ctx, a.gateLog(), nil)
-}
-
 // GateContent writes what was sealed of a call to w, its "request" or its
 // "answer", and checks it against the record. It needs the house's key. What
 // was written of something that was changed, an error of kind

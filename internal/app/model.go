@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/url"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -64,15 +63,14 @@ func (a *App) openModel(ctx context.Context, req ModelRequest, out string, resum
 	if err != nil {
 		return nil, err
 	}
-	folder, err := filepath.Abs(out)
+	folder, name, err := a.runGateFolder(out)
 	if err != nil {
 		return nil, err
 	}
-	name := proofhouse.DigestOf([]byte(folder)).Hex()[:16]
 	if req.Codename == "" {
 		req.Codename = "model-" + name[:6]
 	}
-	log, past, err := a.openGateLogAt(ctx, filepath.Join(a.Config.dir("gate"), "runs", name))
+	log, past, err := a.openGateLogAt(ctx, folder)
 	if err != nil {
 		return nil, err
 	}

@@ -96,20 +96,3 @@ func of(n, limit int64) string {
 	}
 	return fmt.Sprintf("%d of %d", n, limit)
 }
-
-func (c *console) gateVerify() *cobra.Command {
-	return &cobra.Command{
-		Use:   "verify",
-		Short: "check the gate's record from its first entry to its last",
-		Args:  cobra.NoArgs,
-		RunE: c.with(func(ctx context.Context, house *app.App, _ []string) error {
-			sum, err := house.VerifyGate(ctx)
-			if err != nil {
-				return err
-			}
-			return c.emit(sum, func(w io.Writer) {
-				fmt.Fprintf(w, "%d entries, each chained to the one before; %d of them are covered by a signature\n", sum.Records, sum.Signed)
-			})
-		}),
-	}
-}
