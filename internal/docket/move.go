@@ -1,0 +1,94 @@
+package docket
+
+import (
+	"strings"
+
+	"proofhouse/internal/proofhouse"
+)
+
+// Kind names an act. It completes "may not …".
+type Kind string
+
+// The acts of the two tracks, of parties, and of releases.
+const (
+	KindOpen       Kind = "open the case"
+	KindAccept     Kind = "take up the case"
+	KindJoin       Kind = "add a member"
+	KindLeave      Kind = "remove a member"
+	KindAsk        Kind = "ask whether the model is covered"
+	KindPlan       Kind = "plan the release to partners"
+	KindLend       Kind = "lend the model for the review"
+	KindEnd        Kind = "end a grant for the review"
+	KindPause      Kind = "pause access"
+	KindResume     Kind = "resume access"
+	KindMoveWindow Kind = "move the end of the window"
+	KindWithdraw   Kind = "withdraw"
+	KindAnnounce   Kind = "announce a release"
+	KindShare      Kind = "share with a partner"
+	KindUnshare    Kind = "end a partner's grant"
+)
+
+// Kinds are all acts, in the order of the page that lists them.
+var Kinds = []Kind{
+	KindOpen, KindAccept, KindJoin, KindLeave, KindAsk, KindPlan, KindLend, KindEnd, KindPause, KindResume, KindMoveWindow,
+	KindWithdraw, KindAnnounce, KindShare, KindUnshare,
+}
+
+// Move says when an act is permitted. What besides depends on the act's own
+// words is checked where it is carried out.
+type Move struct {
+	// By are the roles that may.
+	By []proofhouse.Role
+	// Engagement and Access are the states in which they may; nil is any.
+	Engagement []Engagement
+	Access     []Access
+	// Withdrawn says that they may after the developer has withdrawn, too.
+	Withdrawn bool
+}
+
+// Move is the row of the table of permitted moves for k; a kind that there is
+// not has none.
+func (k Kind) Move() Move {
+	developer := []proofhouse.Role{proofhouse.Developer}
+	switch k {
+	case KindOpen:
+		return Move{By: developer}
+	case KindAccept:
+		return Move{By: []proofhouse.Role{proofhouse.Registrar}}
+	case KindJoin, KindLeave:
+		return Move{By: []proofhouse.Role{proofhouse.Developer, proofhouse.Registrar, proofhouse.Coordinator}, Withdrawn: true}
+	case KindAsk:
+		return Move{By: developer, Engagement: []Engagement{NotAsked}}
+	case KindPlan:
+		return Move{By: developer, Withdrawn: true}
+	case KindLend:
+		return Move{By: developer, Access: []Access{NoAccess, AccessOpen, AccessPaused}}
+	case KindEnd:
+		return Move{By: []proofhouse.Role{proofhouse.Developer, proofhouse.Registrar, proofhouse.SecurityOfficer}, Withdrawn: true}
+	case KindPause:
+		return Move{By: []proofhouse.Role{proofhouse.Developer, proofhouse.Registrar, proofhouse.SecurityOfficer}, Access: []Access{AccessOpen}}
+	case KindResume:
+		return Move{By: developer, Access: []Access{AccessPaused}}
+	case KindMoveWindow:
+		return Move{By: developer, Access: []Access{AccessOpen, AccessPaused}}
+	case KindWithdraw:
+		return Move{By: developer, Withdrawn: true}
+	case KindAnnounce:
+		return Move{By: developer, Withdrawn: true}
+	case KindShare, KindUnshare:
+		return Move{By: developer, Withdrawn: true}
+	}
+	return Move{}
+}
+
+// list is "a, b or c".
+func list[T ~string](items []T) string {
+	words := make([]string, len(items))
+	for i, w := range items {
+		words[i] = string(w)
+	}
+	if n := len(words); n > 1 {
+		return strings.Join(words[:n-1], ", ") + " or " + words[n-1]
+	}
+	return strings.Join(words, "")
+}

@@ -1,0 +1,5 @@
+//go:build !race
+
+package docket
+
+const race = false
