@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 )
 
 // Name is the argv[0] under which an executable of the house acts as a guest.
@@ -41,6 +42,10 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		err = copyOut(args[1:], stdout)
 	case "run":
 		err = run(args[1:])
+	case "bridge":
+		err = bridge(args[1:], stdin, stdout)
+	case "post":
+		err = post(args[1:], os.Stdout)
 	case "probe":
 		err = probe(args[1:], stdin, stdout)
 	default:

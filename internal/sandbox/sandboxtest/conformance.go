@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -51,6 +53,7 @@ func TestProvider(t *testing.T, s Subject) {
 		{"Standard input arrives and ends", testStdin, false},
 		{"Output keeps head and tail", testOutput, false},
 		{"The report has a descriptor of its own", testReport, false},
+		{"A bridge carries requests to the host and nothing else", testBridge, true},
 		{"Live output arrives while the command runs", testTail, false},
 		{"Files are handed over for reading only", testFiles, false},
 		{"Mounts show and cannot be written", testMounts, false},
@@ -238,6 +241,46 @@ func testReport(t *testing.T, b *bench) {
 	if res := run(t, box, cmd); res.Exit != 0 || report.String() != "nonce" || len(res.Stdout.Head) != 0 {
 		t.Errorf("report %q, %+v", report.String(), res)
 	}
+}
+
+func testBridge(t *testing.T, b *bench) {
+	box := b.start(t, nil)
+	started, gone := make(chan struct{}, 1), make(chan struct{}, 1)
+	serve := func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		switch r.URL.Path {
+		case "/hang":
+			started <- struct{}{}
+			<-r.Context().Done()
+			gone <- struct{}{}
+		default:
+			w.Header().Set("X-Answer", "42")
+			w.WriteHeader(http.StatusTeapot)
+			fmt.Fprintf(w, "%s %s %s", r.Method, r.URL, body)
+		}
+	}
+	bridged := func(ctx context.Context, args ...string) (sandbox.Result, error) {
+		return sandbox.ExecBridged(ctx, box, do(args...), &http.Server{Handler: http.HandlerFunc(serve)}) //nolint:gosec // a test's
+	}
+	res, err := bridged(t.Context(), "post", sandbox.BridgeAddr, "/a?b=c", "hello", "20")
+	if want := strings.Repeat("418 42 POST /a?b=c hello\n", 20); err != nil || string(res.Stdout.Head) != want || res.Exit != 0 {
+		t.Errorf("got %+v, %v", res, err)
+	}
+	if res, err := bridged(t.Context(), "exit", "7"); err != nil || res.Exit != 7 {
+		t.Errorf("got %+v, %v", res, err)
+	}
+	if res, err := bridged(t.Context(), "report", "3", "x"); err != nil || res.Exit == 0 {
+		t.Errorf("the program has the bridge's own descriptor: %+v, %v", res, err)
+	}
+	if res := run(t, box, do("post", sandbox.BridgeAddr, "/", "", "1")); res.Exit == 0 {
+		t.Errorf("there is a bridge that nobody granted: %+v", res)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() { <-started; cancel() }()
+	if _, err := bridged(ctx, "post", sandbox.BridgeAddr, "/hang", "", "1"); err == nil {
+		t.Error("a cancelled command has no error")
+	}
+	<-gone
 }
 
 func testTail(t *testing.T, b *bench) {

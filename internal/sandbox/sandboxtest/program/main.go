@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -72,6 +73,7 @@ var deeds = map[string]func(args []string) int{
 	"fd":      fd,
 	"report":  report,
 	"connect": connect,
+	"post":    post,
 	"limits":  limits,
 	"flip":    flip,
 	"find":    find,
@@ -312,4 +314,21 @@ func mapped(a []string) int {
 	}
 	_, err = os.Stdout.Write(b)
 	return fail(err)
+}
+
+// post sends a[2] to the path a[1] at a[0], a[3] times, and prints each answer.
+func post(a []string) int {
+	for range number(a[3]) {
+		resp, err := http.Post("http://"+a[0]+a[1], "text/plain", strings.NewReader(a[2]))
+		if err != nil {
+			return fail(err)
+		}
+		b, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if err != nil {
+			return fail(err)
+		}
+		fmt.Printf("%d %s %s\n", resp.StatusCode, resp.Header.Get("X-Answer"), b)
+	}
+	return 0
 }
