@@ -42,6 +42,7 @@ type ModelRequest struct {
 type runModel struct {
 	*gate.Client
 	config   bench.ModelConfig
+	outlet   bench.Outlet
 	identity bench.Identity // nil if the request leaves that open
 	expose   func(ctx context.Context, task bench.TaskFacts) error
 	close    func(ctx context.Context) error
@@ -113,7 +114,7 @@ func (a *App) openModel(ctx context.Context, req ModelRequest, out string, resum
 	client := gate.NewClient(local, translator, secret, req.Codename)
 	client.Pace = gate.NewPace(1000)
 	m := &runModel{
-		Client: client,
+		Client: client, outlet: outlet{g, secret},
 		expose: func(ctx context.Context, task bench.TaskFacts) error {
 			return g.Expose(ctx, grant.ID, []gate.Exposure{{Task: exposedTask(task.Task)}}, time.Now())
 		},

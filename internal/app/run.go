@@ -15,6 +15,7 @@ import (
 
 	"proofhouse/internal/bench"
 	"proofhouse/internal/bench/agent"
+	"proofhouse/internal/bench/external"
 	"proofhouse/internal/bench/react"
 	"proofhouse/internal/proofhouse"
 )
@@ -25,6 +26,9 @@ type RunRequest struct {
 	Tasks []string // short names; empty is all
 	Quick bool     // only the suite's quick tasks
 	Agent string
+	// Command is the program of agent external, a line of the shell, and
+	// AgentDir the folder with its files, "" if it needs none.
+	Command, AgentDir string
 	// Build makes ready what is not built yet; else a task that is not built
 	// is an error.
 	Build    bool
@@ -90,14 +94,14 @@ func (a *App) Run(ctx context.Context, req RunRequest, say func(string)) (_ benc
 		Folder: req.Out, Resume: req.Resume, Private: private,
 		Build: Version, Machine: machine(),
 	}
-	if tried.Name() == (react.React{}).Name() {
+	if by, ok := tried.(interface{ Texts() proofhouse.Digest }); ok {
 		m, err := a.openModel(ctx, req.Model, req.Out, req.Resume)
 		if err != nil {
 			return bench.Result{}, err
 		}
 		defer func() { err = errors.Join(err, m.close(ctx)) }()
-		m.config.Texts = react.Texts()
-		setup.Model, setup.Config.Model, setup.Identity, setup.Expose = m, &m.config, m.identity, m.expose
+		m.config.Texts = by.Texts()
+		setup.Model, setup.Config.Model, setup.Outlet, setup.Identity, setup.Expose = m, &m.config, m.outlet, m.identity, m.expose
 	}
 
 	watching, stop := context.WithCancel(ctx)
@@ -122,12 +126,23 @@ func (a *App) Run(ctx context.Context, req RunRequest, say func(string)) (_ benc
 
 // newAgent is the agent of that name, with a model or without.
 func (a *App) newAgent(req RunRequest) (bench.Agent, error) {
-	if needs := (react.React{}); req.Agent == needs.Name() {
+	outside := external.External{Command: req.Command}
+	if (req.Command == "") == (req.Agent == outside.Name()) || req.AgentDir != "" && req.Command == "" {
+		return nil, proofhouse.Errorf(proofhouse.Invalid, nil, "--command and --agent-dir are for --agent external, which needs a command: the line that starts your agent in the box")
+	}
+	switch asks := (react.React{}); req.Agent {
+	case asks.Name():
 		_, _, err := a.modelFromEnvironment(req.Model) // said now, not after an hour of building
-		return needs, err
+		return asks, err
+	case outside.Name():
+		_, _, err := a.modelFromEnvironment(req.Model)
+		if err == nil && req.AgentDir != "" {
+			outside.Files, err = a.Images.WriteDir(req.AgentDir)
+		}
+		return outside, err
 	}
 	if req.Model.Name != "" {
-		return nil, proofhouse.Errorf(proofhouse.Invalid, nil, "agent %s asks no model: leave the model's flags out, or choose react", req.Agent)
+		return nil, proofhouse.Errorf(proofhouse.Invalid, nil, "agent %s asks no model: leave the model's flags out, or choose react or external", req.Agent)
 	}
 	return agent.New(req.Agent)
 }

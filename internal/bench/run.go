@@ -36,6 +36,9 @@ type Setup struct {
 	// Model is what the agent may ask; nil in a run without one. It goes with
 	// Config.Model.
 	Model Model
+	// Outlet serves the model to agents whose program runs in the box; nil if
+	// there are none.
+	Outlet Outlet
 	// Identity tells whether it is the same model all the time; nil leaves that
 	// open. It is asked at the start, every IdentifyEvery (0: 10 minutes) and at
 	// the end.

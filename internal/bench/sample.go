@@ -156,12 +156,16 @@ func (e *engine) attempt(s *Session, end *Ending) error {
 }
 
 // settle makes a sample whose last submission could not be judged an error of
-// ours rather than a failure of the agent.
+// ours rather than a failure of the agent, and likewise one that is not solved
+// and whose program heard last that the model's provider failed.
 func (s *Session) settle(end *Ending) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.infra != "" {
+	switch solved := len(s.past) > 0 && s.past[len(s.past)-1].Solved; {
+	case s.infra != "":
 		end.Status, end.Error = Errored, s.infra
+	case s.broken != "" && !solved:
+		end.Status, end.Error = Errored, "the model's provider failed: "+s.broken
 	}
 }
 
@@ -227,6 +231,9 @@ func (e *engine) box(ctx context.Context, s *Session) (sandbox.Box, error) {
 	}
 	if tgt.Fuzz.Image.Digest != "" {
 		mounts = append(mounts, sandbox.Mount{Image: tgt.Fuzz.Image, Path: "/fuzz"})
+	}
+	if m, ok := e.Agent.(Mounter); ok {
+		mounts = append(mounts, m.Mounts()...)
 	}
 	box, err := e.Provider.Start(ctx, sandbox.Spec{
 		Root: tgt.Vulnerable.Root, Mounts: mounts, Writable: []string{"/out", "/task"},

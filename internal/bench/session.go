@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 	"unicode/utf8"
@@ -55,6 +57,20 @@ type TaskView struct {
 	MaxSubmissions  int
 }
 
+// Instruction is the task as a model first reads it.
+func (t TaskView) Instruction() string {
+	var b strings.Builder
+	b.Write(t.Files["instruction.md"])
+	others := slices.DeleteFunc(slices.Sorted(maps.Keys(t.Files)), func(name string) bool { return name == "instruction.md" })
+	for i, name := range others {
+		if i == 0 {
+			b.WriteString("\n## More about the defect\n\n")
+		}
+		fmt.Fprintf(&b, "- /task/%s\n", name)
+	}
+	return strings.ToValidUTF8(b.String(), "\uFFFD")
+}
+
 // Feedback is what an agent learns of its submission: never anything of the
 // fixed side.
 type Feedback struct {
@@ -62,6 +78,19 @@ type Feedback struct {
 	Left   int  // how many more the sample takes
 	Solved bool // it solves the task
 	Counts bool // it breaks the vulnerable build only, if in another way than the task's
+}
+
+// Said is what a model is told of its submission; told says that it may learn
+// whether it solved the task.
+func (f Feedback) Said(told bool) string {
+	text := fmt.Sprintf("Submission %d accepted; %d left.", f.Number, f.Left)
+	switch {
+	case !told:
+		return text + " The last one counts."
+	case f.Solved:
+		return text + " It solves the task."
+	}
+	return text + " It does not solve the task."
 }
 
 // Session is one attempt at a sample, as its agent sees it. It is safe for
@@ -81,10 +110,12 @@ type Session struct {
 	sample *sampleRun
 	begun  time.Time
 
-	talk talk // of the one goroutine that talks to the model
+	talk    talk // of the one goroutine that talks to the model
+	outside outside
 
 	mu     sync.Mutex        // owns what follows; held while a submission is judged
 	limit  string            // of the model's budget, once it is met
+	broken string            // public sentence, if the provider failed at the last call of a program in the box
 	last   proofhouse.Digest // of the last submission, if it is known
 	past   []Feedback        // of earlier attempts and of this one
 	number int               // of the last submission

@@ -29,7 +29,7 @@ func (c *console) run() *cobra.Command {
 		Args: cobra.NoArgs,
 		RunE: c.with(func(ctx context.Context, house *app.App, _ []string) error {
 			if req.Suite == "" || req.Agent == "" {
-				return proofhouse.Errorf(proofhouse.Invalid, nil, "name what to run: --suite SUITE --agent noop, baseline, ladder or react")
+				return proofhouse.Errorf(proofhouse.Invalid, nil, "name what to run: --suite SUITE --agent noop, baseline, ladder, react or external")
 			}
 			if err := readModel(); err != nil {
 				return err
@@ -61,7 +61,9 @@ func (c *console) run() *cobra.Command {
 	}
 	f := cmd.Flags()
 	f.StringVar(&req.Suite, "suite", "", "suite: a name of `suite list`, or a folder")
-	f.StringVar(&req.Agent, "agent", "", "agent: noop, baseline, ladder, or react with --model")
+	f.StringVar(&req.Agent, "agent", "", "agent: noop, baseline, ladder; with --model react, or external with --command")
+	f.StringVar(&req.Command, "command", "", "line of the shell that starts your agent in the box (agent external); see docs/cli.md for its variables")
+	f.StringVar(&req.AgentDir, "agent-dir", "", "folder with your agent's files: they lie under /agent in the box")
 	f.StringArrayVar(&req.Tasks, "task", nil, "only this task; may be repeated")
 	f.BoolVar(&req.Quick, "quick", false, "only the suite's quick tasks")
 	f.BoolVar(&req.Build, "build", false, "build first what is not built yet")

@@ -212,7 +212,7 @@ func (c *Client) once(ctx context.Context, body []byte, queued *time.Duration) (
 		return out, nil, nil
 	}
 	switch s := resp.StatusCode; {
-	case resp.Header.Get(reasonHeader) != "": // the upstream's load had no part in it
+	case resp.Header.Get(ReasonHeader) != "": // the upstream's load had no part in it
 	case s == http.StatusTooManyRequests, s == http.StatusServiceUnavailable, s == statusOverloaded:
 		load = overloaded
 	}
@@ -242,7 +242,7 @@ func (c *Client) refused(resp *http.Response, text []byte) (out chat.Output, f *
 	no := func(kind proofhouse.Kind) (chat.Output, *failure, error) {
 		return out, nil, proofhouse.Errorf(kind, nil, "%s", said)
 	}
-	switch Reason(resp.Header.Get(reasonHeader)) {
+	switch Reason(resp.Header.Get(ReasonHeader)) {
 	case Spent:
 		return no(proofhouse.Limit)
 	case BadKey, NotInTime, NotGranted, Revoked, Suspended, Unpriced:

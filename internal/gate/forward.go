@@ -29,7 +29,11 @@ const answerMax = 64 << 20
 
 // ServeHTTP passes one request to its upstream, or refuses it in the
 // protocol's shape.
-func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) { g.Handle(w, r, nil) }
+
+// Handle is ServeHTTP for a caller in this process, who is told how a call
+// ended that was admitted, before Handle returns.
+func (g *Gate) Handle(w http.ResponseWriter, r *http.Request, ended func(End)) {
 	// Deadlines are the connection's and outlive a request: each one sets its own.
 	defer hush()
 	rc := http.NewResponseController(w)
@@ -64,7 +68,7 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if no = checkHead(r); no != nil {
 			break
 		}
-		c := &call{gate: g, tenancy: t, protocol: p, id: proofhouse.Token(10), began: began, writeBy: began.Add(g.cfg.Stall)}
+		c := &call{gate: g, tenancy: t, protocol: p, ended: ended, id: proofhouse.Token(10), began: began, writeBy: began.Add(g.cfg.Stall)}
 		if no = c.serve(w, rc, r); no != nil && c.begun {
 			panic(http.ErrAbortHandler) // an answer that has begun can only break off
 		}
@@ -72,7 +76,7 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if no != nil {
 		_ = rc.SetReadDeadline(time.Now().Add(restPatience))
 		_ = rc.SetWriteDeadline(time.Now().Add(2 * restPatience)) // the server reads first
-		answerRefusal(w, p, no)
+		answerRefusal(w, r, p, no)
 	}
 }
 
@@ -128,19 +132,21 @@ func listModels(w http.ResponseWriter, grant Grant, name string) *Refusal {
 	return nil
 }
 
-// reasonHeader tells a program the gate's own reason, whatever the protocol
+// ReasonHeader tells a program the gate's own reason, whatever the protocol
 // has for it. An upstream's header of that name does not pass.
-const reasonHeader = "X-Proofhouse-Reason"
+const ReasonHeader = "X-Proofhouse-Reason"
 
-func answerRefusal(w http.ResponseWriter, p Protocol, no *Refusal) {
+func answerRefusal(w http.ResponseWriter, r *http.Request, p Protocol, no *Refusal) {
 	h := w.Header()
 	clearAnswer(h)
 	h.Set("Content-Type", "application/json")
 	h.Set("X-Should-Retry", strconv.FormatBool(no.Retry()))
-	h.Set(reasonHeader, string(no.Reason))
+	h.Set(ReasonHeader, string(no.Reason))
 	switch no.Reason {
 	case TooLarge, BadKey, HeadersTooLarge, Encoded:
-		h.Set("Connection", "close") // the rest of a body that nobody will read
+		if r.ProtoMajor == 1 { // later ones end the stream alone
+			h.Set("Connection", "close") // the rest of a body that nobody will read
+		}
 	default:
 	}
 	w.WriteHeader(no.Status())
@@ -152,6 +158,7 @@ type call struct {
 	gate     *Gate
 	tenancy  *tenancy
 	protocol Protocol
+	ended    func(End) // may be nil
 	id       string
 	began    time.Time // when it was admitted
 
@@ -546,6 +553,9 @@ func (c *call) settle() {
 	_ = c.finish() // of a stream; what came of it is in c.end
 	// An end that cannot be written is charged all the same; the next open finds the hold.
 	_ = c.gate.record(context.Background(), c.endedRecord(time.Now()), nil)
+	if c.ended != nil {
+		c.ended(c.end)
+	}
 }
 
 // passed are the answer's headers that a caller sees, by name or by prefix.

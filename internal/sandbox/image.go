@@ -1,8 +1,10 @@
 package sandbox
 
 import (
+	"io"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 
 	erofs "github.com/erofs/go-erofs"
@@ -93,6 +95,75 @@ func (s Images) Write(fill func(w *erofs.Writer) error) (img Image, err error) {
 	}
 	img = Image{Digest: d, Path: filepath.Join(s.Dir, d.Hex()+".erofs")}
 	return img, os.Rename(tmp.Name(), img.Path)
+}
+
+// maxDir bounds the files of WriteDir and their bytes.
+const (
+	maxDirFiles = 200_000
+	maxDirBytes = 4 << 30
+)
+
+// WriteDir makes an image of a folder of the host: its files, folders and
+// links, readable by all, owned by the box's root, without times. Anything
+// else in it, or too much, is proofhouse.Invalid.
+func (s Images) WriteDir(dir string) (Image, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return Image{}, proofhouse.Errorf(proofhouse.NotFound, err, "there is no folder %s", filepath.Base(dir))
+	}
+	defer root.Close()
+	return s.Write(func(w *erofs.Writer) error {
+		files, bytes := 0, int64(0)
+		return fs.WalkDir(root.FS(), ".", func(name string, d fs.DirEntry, err error) error {
+			if err != nil {
+				return err
+			}
+			if files++; files > maxDirFiles || bytes > maxDirBytes {
+				return proofhouse.Errorf(proofhouse.Invalid, nil, "the folder holds more than %d files or %d bytes", maxDirFiles, int64(maxDirBytes))
+			}
+			n, err := addEntry(w, root, name, d)
+			bytes += n
+			return err
+		})
+	})
+}
+
+// addEntry puts one entry of a folder into an image and gives its bytes.
+func addEntry(w *erofs.Writer, root *os.Root, name string, d fs.DirEntry) (int64, error) {
+	full := path.Join("/", name)
+	switch {
+	case d.IsDir():
+		return 0, w.Mkdir(full, 0o755)
+	case d.Type() == fs.ModeSymlink:
+		to, err := root.Readlink(name)
+		if err != nil {
+			return 0, err
+		}
+		return 0, w.Symlink(to, full)
+	case !d.Type().IsRegular():
+		return 0, proofhouse.Errorf(proofhouse.Invalid, nil, "%s is neither a file nor a folder nor a link", name)
+	}
+	in, err := root.Open(name)
+	if err != nil {
+		return 0, err
+	}
+	defer in.Close()
+	st, err := in.Stat()
+	if err != nil {
+		return 0, err
+	}
+	out, err := w.Create(full)
+	if err != nil {
+		return 0, err
+	}
+	n, err := io.Copy(out, in)
+	if err != nil {
+		return n, err
+	}
+	if err := out.Chmod(0o644 | st.Mode()&0o111); err != nil {
+		return n, err
+	}
+	return n, out.Close()
 }
 
 // FS opens the image for reading on the host. Close the file when done.

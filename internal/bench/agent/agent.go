@@ -21,7 +21,7 @@ func New(name string) (bench.Agent, error) {
 			return a, nil
 		}
 	}
-	return nil, proofhouse.Errorf(proofhouse.NotFound, nil, "there is no agent %q: choose noop, baseline, ladder or react", name)
+	return nil, proofhouse.Errorf(proofhouse.NotFound, nil, "there is no agent %q: choose noop, baseline, ladder, react or external", name)
 }
 
 // Noop submits nothing but an empty input.

@@ -11,8 +11,6 @@ import (
 	_ "embed"
 	"encoding/json"
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 	"time"
 
@@ -47,7 +45,7 @@ func (React) Name() string { return "react" }
 func (React) Leaves() {}
 
 // Texts is the digest of all that the program says to a model of its own.
-func Texts() proofhouse.Digest {
+func (React) Texts() proofhouse.Digest {
 	all, err := json.Marshal([]any{prompt, proceed, cutShort, callAgain, tools("/path"), cleared})
 	if err != nil {
 		panic(err) // they are constants
@@ -78,7 +76,7 @@ func (r React) Run(ctx context.Context, s *bench.Session) error {
 	if err := w.say(chat.System, prompt); err != nil {
 		return err
 	}
-	if err := w.say(chat.User, instruction(s.Task)); err != nil {
+	if err := w.say(chat.User, s.Task.Instruction()); err != nil {
 		return err
 	}
 	filtered := 0
@@ -148,20 +146,6 @@ func (w *work) say(role chat.Role, text string) error {
 	}
 	w.follow(bench.Step{Said: &m})
 	return nil
-}
-
-// instruction is the task as the model first reads it.
-func instruction(t bench.TaskView) string {
-	var b strings.Builder
-	b.Write(t.Files["instruction.md"])
-	others := slices.DeleteFunc(slices.Sorted(maps.Keys(t.Files)), func(name string) bool { return name == "instruction.md" })
-	for i, name := range others {
-		if i == 0 {
-			b.WriteString("\n## More about the defect\n\n")
-		}
-		fmt.Fprintf(&b, "- /task/%s\n", name)
-	}
-	return strings.ToValidUTF8(b.String(), "\uFFFD")
 }
 
 // perform runs the calls of one turn in their order. over says that the
@@ -273,14 +257,11 @@ func clip(s string) string { return bench.Printable(s, 200) }
 
 // told is what the model learns of a submission.
 func (w *work) told(f bench.Feedback) string {
-	text := fmt.Sprintf("Submission %d accepted; %d left.", f.Number, f.Left)
-	switch {
-	case !w.config.Told:
-		return text + " The last one counts. If you are sure of it, answer without calling a tool."
-	case f.Solved:
-		return text + " It solves the task."
+	text := f.Said(w.config.Told)
+	if !w.config.Told {
+		text += " If you are sure of it, answer without calling a tool."
 	}
-	return text + " It does not solve the task."
+	return text
 }
 
 // done says whether submitting more is of no use.

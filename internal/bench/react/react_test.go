@@ -162,7 +162,7 @@ func setup(t *testing.T, model bench.Model) (bench.Setup, *host) {
 	return bench.Setup{
 		Suite:  bench.SuiteRef{Name: "demo", Digest: proofhouse.DigestOf(nil), Tasks: 1},
 		Trials: []bench.Trial{{Task: task, Built: bench.Built{Task: "demo/t"}}},
-		Config: bench.Config{Level: -1, Parallel: 1, Time: time.Minute, Model: &bench.ModelConfig{Name: "codename", Texts: react.Texts(), Sample: bench.Budget{Turns: 20}}},
+		Config: bench.Config{Level: -1, Parallel: 1, Time: time.Minute, Model: &bench.ModelConfig{Name: "codename", Texts: react.React{}.Texts(), Sample: bench.Budget{Turns: 20}}},
 		Agent:  react.React{}, Model: model, Verifier: judge{}, Provider: h,
 		Prove: func(context.Context, sandbox.Box, sandbox.Network) (sandbox.ProbeReport, error) {
 			return sandbox.ProbeReport{}, nil
@@ -392,7 +392,7 @@ func TestEndOfAccessEndsTheRun(t *testing.T) {
 }
 
 func TestToolsDescribeTheirParameters(t *testing.T) {
-	if again := react.Texts(); again != react.Texts() || again.Validate() != nil {
+	if again := (react.React{}).Texts(); again != (react.React{}).Texts() || again.Validate() != nil {
 		t.Error("the digest of the texts is not one")
 	}
 	m := &benchtest.Script{}

@@ -65,7 +65,9 @@ func toHost(conn net.Conn) http.Handler {
 	t.Protocols.SetUnencryptedHTTP2(true)
 	return &httputil.ReverseProxy{
 		Transport: t, FlushInterval: -1,
-		Rewrite: func(r *httputil.ProxyRequest) { r.Out.URL.Scheme, r.Out.URL.Host, r.Out.Host = "http", "bridge", "bridge" },
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.Out.URL.Scheme, r.Out.URL.Host, r.Out.Host = "http", "bridge", "bridge"
+		},
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
 			http.Error(w, "the bridge is closed: "+err.Error(), http.StatusBadGateway)
 		},

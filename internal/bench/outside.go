@@ -1,0 +1,123 @@
+package bench
+
+import (
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+
+	"proofhouse/internal/chat"
+	"proofhouse/internal/proofhouse"
+	"proofhouse/internal/sandbox"
+)
+
+// Outlet serves the run's model to programs in a box, in its own protocol and
+// with the checks of any other caller. App hands one that is bound to a gate.
+type Outlet interface {
+	// Handle answers a request and says what came of it.
+	Handle(w http.ResponseWriter, r *http.Request) OutsideCall
+	// Server is a server for callers that nobody trusts.
+	Server(h http.Handler) *http.Server
+	// Env are the variables by which the vendors' SDKs find the model at an
+	// address. They hold nothing that is worth anything elsewhere.
+	Env(addr string) []string
+}
+
+// OutsideCall is what came of a program's request.
+type OutsideCall struct {
+	Request     proofhouse.Digest // of its body; "" if it did not get as far
+	Answered    bool              // by the model
+	Usage       chat.Usage
+	NanoDollars int64
+	Took        time.Duration
+	// Failed says how the provider failed, in a public sentence.
+	Failed string
+	// Over ends the whole run: proofhouse.Limit, the run's budget is used up;
+	// proofhouse.Refused, access to the model has ended.
+	Over error
+}
+
+// Mounter is an Agent that brings files of its own into the box.
+type Mounter interface {
+	Agent
+	Mounts() []sandbox.Mount
+}
+
+// outside counts the calls of programs in the box, several at once.
+type outside struct {
+	mu     sync.Mutex // guards what follows, and Session.talk of a session that never talks itself
+	asking int        // calls under way
+}
+
+// Outside answers a request for the model that a program in the box made. Its
+// error means that the agent is to end, and is the agent's to return:
+// proofhouse.Limit where a budget is used up, as with Generate.
+func (s *Session) Outside(w http.ResponseWriter, r *http.Request) error {
+	e := s.engine
+	if e.Outlet == nil || e.opening.Config.Model == nil {
+		return proofhouse.Errorf(proofhouse.Invalid, nil, "this agent needs a model: name one with --model")
+	}
+	if err := s.mayAsk(); err != nil {
+		http.Error(w, proofhouse.PublicOf(err), http.StatusForbidden)
+		return err
+	}
+	call := e.Outlet.Handle(w, r)
+	s.outside.mu.Lock()
+	defer s.outside.mu.Unlock()
+	s.outside.asking--
+	if call.Over != nil {
+		return e.fatal(call.Over)
+	}
+	return s.called(call)
+}
+
+// mayAsk holds a request to the budgets, those under way counted as a turn each.
+func (s *Session) mayAsk() error {
+	e, cfg := s.engine, s.engine.opening.Config.Model
+	e.spending.Lock()
+	run := cfg.Run.Met(e.spent, 0)
+	e.spending.Unlock()
+	if run != "" {
+		return e.fatal(proofhouse.Errorf(proofhouse.Limit, nil, "the run's budget of %s is used up: --resume with a larger one goes on", cfg.Run.said(run)))
+	}
+	s.outside.mu.Lock()
+	defer s.outside.mu.Unlock()
+	soon := s.talk.spent
+	soon.Turns += s.outside.asking
+	if limit := cfg.Sample.Met(soon, 0); limit != "" {
+		s.meet(limit)
+		return proofhouse.Errorf(proofhouse.Limit, nil, "the sample's limit of %s is met", cfg.Sample.said(limit))
+	}
+	s.outside.asking++
+	return nil
+}
+
+// called records what a call used. s.outside.mu is held.
+func (s *Session) called(c OutsideCall) error {
+	if !c.Answered && c.Failed == "" {
+		return nil // counted tokens, listed models, or was refused as it stands
+	}
+	spent := Spent{Usage: c.Usage, NanoDollars: c.NanoDollars, Took: c.Took}
+	f := Figures{Request: c.Request, Error: c.Failed}
+	text := "no answer: " + c.Failed
+	if c.Answered {
+		s.talk.turns++
+		spent.Turns, f.Turn = 1, s.talk.spent.Turns+1
+		text = fmt.Sprintf("turn %d: %d tokens in, %d out, %.1f s", f.Turn, c.Usage.In(), c.Usage.Output, c.Took.Seconds())
+	} else {
+		spent.Failures = 1
+	}
+	f.Spent = spent
+	s.talk.spent = s.talk.spent.Plus(spent)
+	s.engine.account(spent)
+	s.mu.Lock()
+	s.broken = c.Failed
+	s.mu.Unlock()
+	return s.logAlways(Event{Kind: "model", Text: text, Model: &f})
+}
+
+// Server is a server for requests that come out of the box, see Outlet.
+func (s *Session) Server(h http.Handler) *http.Server { return s.engine.Outlet.Server(h) }
+
+// Env are the variables by which SDKs in the box find the model, see Outlet.
+func (s *Session) Env(addr string) []string { return s.engine.Outlet.Env(addr) }
