@@ -32,7 +32,11 @@ func bridge(args []string, stdin io.Reader, report io.Writer) error {
 	if err != nil {
 		return err
 	}
-	server := &http.Server{Handler: toHost(ends{stdin, report}), ReadHeaderTimeout: time.Minute}
+	handler, err := toHost(ends{stdin, report})
+	if err != nil {
+		return err
+	}
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: time.Minute}
 	go func() { _ = server.Serve(l) }()
 	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
@@ -47,31 +51,37 @@ func bridge(args []string, stdin io.Reader, report io.Writer) error {
 	return err
 }
 
+// atOnce is how many requests a bridge carries at once; more wait. The host
+// takes more than that, so it never has to refuse one.
+const atOnce = 48
+
 // toHost passes requests on over conn, as they are, and answers as they come.
-func toHost(conn net.Conn) http.Handler {
-	one := make(chan net.Conn, 1)
-	one <- conn
+func toHost(conn net.Conn) (http.Handler, error) {
 	t := &http.Transport{
-		Protocols: new(http.Protocols), HTTP2: &http.HTTP2Config{}, DisableCompression: true,
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			select {
-			case c := <-one:
-				return c, nil
-			default:
-				return nil, errors.New("the host has closed the bridge")
-			}
-		},
+		Protocols: new(http.Protocols), DisableCompression: true,
+		DialContext: func(context.Context, string, string) (net.Conn, error) { return conn, nil },
 	}
 	t.Protocols.SetUnencryptedHTTP2(true)
-	return &httputil.ReverseProxy{
-		Transport: t, FlushInterval: -1,
-		Rewrite: func(r *httputil.ProxyRequest) {
-			r.Out.URL.Scheme, r.Out.URL.Host, r.Out.Host = "http", "bridge", "bridge"
-		},
+	host, err := t.NewClientConn(context.Background(), "http", "bridge:80")
+	if err != nil {
+		return nil, err
+	}
+	proxy := &httputil.ReverseProxy{
+		Transport: host, FlushInterval: -1,
+		Rewrite: func(r *httputil.ProxyRequest) { r.Out.URL.Scheme, r.Out.URL.Host, r.Out.Host = "http", "bridge:80", "bridge" },
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
 			http.Error(w, "the bridge is closed: "+err.Error(), http.StatusBadGateway)
 		},
 	}
+	places := make(chan struct{}, atOnce)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case places <- struct{}{}:
+			defer func() { <-places }()
+			proxy.ServeHTTP(w, r)
+		case <-r.Context().Done():
+		}
+	}), nil
 }
 
 // ends are one connection in two halves. It has no deadlines: the host has.

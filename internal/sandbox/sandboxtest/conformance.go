@@ -262,8 +262,8 @@ func testBridge(t *testing.T, b *bench) {
 	bridged := func(ctx context.Context, args ...string) (sandbox.Result, error) {
 		return sandbox.ExecBridged(ctx, box, do(args...), &http.Server{Handler: http.HandlerFunc(serve)}) //nolint:gosec // a test's
 	}
-	res, err := bridged(t.Context(), "post", sandbox.BridgeAddr, "/a?b=c", "hello", "20")
-	if want := strings.Repeat("418 42 POST /a?b=c hello\n", 20); err != nil || string(res.Stdout.Head) != want || res.Exit != 0 {
+	res, err := bridged(t.Context(), "post", sandbox.BridgeAddr, "/a?b=c", "hello", "60")
+	if want := strings.Repeat("418 42 POST /a?b=c hello\n", 60); err != nil || string(res.Stdout.Head) != want || res.Exit != 0 {
 		t.Errorf("got %+v, %v", res, err)
 	}
 	if res, err := bridged(t.Context(), "exit", "7"); err != nil || res.Exit != 7 {

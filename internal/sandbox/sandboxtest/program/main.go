@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 	"unsafe"
@@ -316,19 +317,29 @@ func mapped(a []string) int {
 	return fail(err)
 }
 
-// post sends a[2] to the path a[1] at a[0], a[3] times, and prints each answer.
+// post sends a[2] to the path a[1] at a[0], a[3] times at once, and prints each answer.
 func post(a []string) int {
-	for range number(a[3]) {
-		resp, err := http.Post("http://"+a[0]+a[1], "text/plain", strings.NewReader(a[2]))
-		if err != nil {
-			return fail(err)
-		}
-		b, err := io.ReadAll(resp.Body)
-		resp.Body.Close()
-		if err != nil {
-			return fail(err)
-		}
-		fmt.Printf("%d %s %s\n", resp.StatusCode, resp.Header.Get("X-Answer"), b)
+	answers := make([]string, number(a[3]))
+	var all sync.WaitGroup
+	for i := range answers {
+		all.Go(func() {
+			resp, err := http.Post("http://"+a[0]+a[1], "text/plain", strings.NewReader(a[2]))
+			if err != nil {
+				answers[i] = err.Error()
+				return
+			}
+			defer resp.Body.Close()
+			b, err := io.ReadAll(resp.Body)
+			answers[i] = fmt.Sprintln(resp.StatusCode, resp.Header.Get("X-Answer"), string(b))
+			if err != nil {
+				answers[i] = err.Error()
+			}
+		})
+	}
+	all.Wait()
+	fmt.Print(strings.Join(answers, ""))
+	if !strings.Contains(strings.Join(answers, ""), "42") {
+		return 1
 	}
 	return 0
 }
