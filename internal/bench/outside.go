@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"sync"
@@ -45,8 +46,9 @@ type Mounter interface {
 
 // outside counts the calls of programs in the box, several at once.
 type outside struct {
-	mu     sync.Mutex // guards what follows, and Session.talk of a session that never talks itself
-	asking int        // calls under way
+	mu     sync.Mutex    // guards what follows, and Session.talk of a session that never talks itself
+	asking int           // calls under way
+	ended  chan struct{} // closed when one of them ends; nil if nobody waits
 }
 
 // Outside answers a request for the model that a program in the box made. Its
@@ -57,39 +59,60 @@ func (s *Session) Outside(w http.ResponseWriter, r *http.Request) error {
 	if e.Outlet == nil || e.opening.Config.Model == nil {
 		return proofhouse.Errorf(proofhouse.Invalid, nil, "this agent needs a model: name one with --model")
 	}
-	if err := s.mayAsk(); err != nil {
+	if err := s.mayAsk(r.Context()); err != nil {
 		http.Error(w, proofhouse.PublicOf(err), http.StatusForbidden)
+		if r.Context().Err() != nil {
+			return nil
+		}
 		return err
 	}
 	call := e.Outlet.Handle(w, r)
 	s.outside.mu.Lock()
 	defer s.outside.mu.Unlock()
-	s.outside.asking--
+	if s.outside.asking--; s.outside.ended != nil {
+		close(s.outside.ended)
+		s.outside.ended = nil
+	}
 	if call.Over != nil {
 		return e.fatal(call.Over)
 	}
 	return s.called(call)
 }
 
-// mayAsk holds a request to the budgets, those under way counted as a turn each.
-func (s *Session) mayAsk() error {
-	e, cfg := s.engine, s.engine.opening.Config.Model
-	e.spending.Lock()
-	run := cfg.Run.Met(e.spent, 0)
-	e.spending.Unlock()
-	if run != "" {
-		return e.fatal(proofhouse.Errorf(proofhouse.Limit, nil, "the run's budget of %s is used up: --resume with a larger one goes on", cfg.Run.said(run)))
+// mayAsk holds a request to the budgets. One that would be a turn too many if
+// those under way are answered waits for them.
+func (s *Session) mayAsk(ctx context.Context) error {
+	e, cfg, o := s.engine, s.engine.opening.Config.Model, &s.outside
+	for {
+		e.spending.Lock()
+		run := cfg.Run.Met(e.spent, 0)
+		e.spending.Unlock()
+		if run != "" {
+			return e.fatal(proofhouse.Errorf(proofhouse.Limit, nil, "the run's budget of %s is used up: --resume with a larger one goes on", cfg.Run.said(run)))
+		}
+		o.mu.Lock()
+		if limit := cfg.Sample.Met(s.talk.spent, 0); limit != "" {
+			o.mu.Unlock()
+			s.meet(limit)
+			return proofhouse.Errorf(proofhouse.Limit, nil, "the sample's limit of %s is met", cfg.Sample.said(limit))
+		}
+		soon := s.talk.spent
+		if soon.Turns += o.asking; cfg.Sample.Met(soon, 0) == "" {
+			o.asking++
+			o.mu.Unlock()
+			return nil
+		}
+		if o.ended == nil {
+			o.ended = make(chan struct{})
+		}
+		ended := o.ended
+		o.mu.Unlock()
+		select {
+		case <-ended:
+		case <-ctx.Done():
+			return ctx.Err() // nobody waits for an answer any more
+		}
 	}
-	s.outside.mu.Lock()
-	defer s.outside.mu.Unlock()
-	soon := s.talk.spent
-	soon.Turns += s.outside.asking
-	if limit := cfg.Sample.Met(soon, 0); limit != "" {
-		s.meet(limit)
-		return proofhouse.Errorf(proofhouse.Limit, nil, "the sample's limit of %s is met", cfg.Sample.said(limit))
-	}
-	s.outside.asking++
-	return nil
 }
 
 // called records what a call used. s.outside.mu is held.

@@ -40,17 +40,46 @@ func ExecBridged(ctx context.Context, box Box, cmd Command, server *http.Server)
 	server.Protocols = new(http.Protocols)
 	server.Protocols.SetUnencryptedHTTP2(true)
 	server.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: bridgeStreams}
+	inner := &counted{Handler: server.Handler}
+	server.Handler = inner
 	host, guest := net.Pipe()
 	defer host.Close()
 	defer guest.Close()
-	var serving sync.WaitGroup
-	serving.Go(func() { _ = server.Serve(&single{conn: host, closed: make(chan struct{})}) })
+	go func() { _ = server.Serve(&single{conn: host, closed: make(chan struct{})}) }()
 	cmd.Argv = append([]string{bridge, "bridge"}, cmd.Argv...)
 	cmd.Stdin, cmd.Report, cmd.ReportMax = guest, guest, bridgeBytes
 	res, err := box.Exec(ctx, cmd)
 	_ = server.Close()
-	serving.Wait()
+	inner.end()
 	return res, err
+}
+
+// counted is a handler whose requests can be waited for: a server does not.
+type counted struct {
+	http.Handler
+	mu    sync.Mutex // guards over, and adding to under
+	over  bool
+	under sync.WaitGroup
+}
+
+func (c *counted) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	c.mu.Lock()
+	if c.over {
+		c.mu.Unlock()
+		return
+	}
+	c.under.Add(1)
+	c.mu.Unlock()
+	defer c.under.Done()
+	c.Handler.ServeHTTP(w, r)
+}
+
+// end lets no more requests in and waits for those under way.
+func (c *counted) end() {
+	c.mu.Lock()
+	c.over = true
+	c.mu.Unlock()
+	c.under.Wait()
 }
 
 // single is a listener with one connection.

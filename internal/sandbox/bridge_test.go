@@ -66,6 +66,7 @@ func TestHostileBridge(t *testing.T) {
 				}
 				defer serving.Add(-1)
 				_, _ = io.ReadAll(r.Body)
+				time.Sleep(10 * time.Millisecond)
 			})
 			ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 			defer cancel()
@@ -81,6 +82,9 @@ func TestHostileBridge(t *testing.T) {
 			}}
 			if _, err := sandbox.ExecBridged(ctx, box, sandbox.Command{Argv: []string{"/x"}}, &http.Server{Handler: http.MaxBytesHandler(handler, 1<<20)}); err == nil { //nolint:gosec // a test's
 				t.Error("the time was not up")
+			}
+			if n := serving.Load(); n != 0 {
+				t.Errorf("%d requests are still served", n)
 			}
 			for range 200 { // what was started ends
 				if runtime.NumGoroutine() <= before+1 {

@@ -68,7 +68,9 @@ func toHost(conn net.Conn) (http.Handler, error) {
 	}
 	proxy := &httputil.ReverseProxy{
 		Transport: host, FlushInterval: -1,
-		Rewrite: func(r *httputil.ProxyRequest) { r.Out.URL.Scheme, r.Out.URL.Host, r.Out.Host = "http", "bridge:80", "bridge" },
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.Out.URL.Scheme, r.Out.URL.Host, r.Out.Host = "http", "bridge:80", "bridge"
+		},
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
 			http.Error(w, "the bridge is closed: "+err.Error(), http.StatusBadGateway)
 		},
