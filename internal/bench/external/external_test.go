@@ -100,6 +100,7 @@ type numbered struct {
 
 func (o *numbered) Server(h http.Handler) *http.Server { return &http.Server{Handler: h} } //nolint:gosec // a test's
 func (o *numbered) Env(addr string) []string           { return []string{"OPENAI_BASE_URL=" + addr + "/v1"} }
+
 func (o *numbered) Handle(w http.ResponseWriter, r *http.Request) bench.OutsideCall {
 	o.mu.Lock()
 	o.n++
