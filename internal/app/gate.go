@@ -177,11 +177,11 @@ func bootID() string {
 }
 
 // openGateLog opens the gate's record, signed by a key of its own, and reads what it holds.
-func (a *App) openGateLog(ctx context.Context) (*ledger.Log, []gate.Record, error) {
+func (a *App) openGateLog(ctx context.Context) (*ledger.Log, *gate.State, error) {
 	return a.openGateLogAt(ctx, a.Config.dir("gate"))
 }
 
-func (a *App) openGateLogAt(ctx context.Context, dir string) (*ledger.Log, []gate.Record, error) {
+func (a *App) openGateLogAt(ctx context.Context, dir string) (*ledger.Log, *gate.State, error) {
 	keys := a.Config.dir("keys")
 	key, err := ledger.OpenKey(keys, "gate")
 	if proofhouse.KindOf(err) == proofhouse.NotFound {
@@ -193,11 +193,12 @@ func (a *App) openGateLogAt(ctx context.Context, dir string) (*ledger.Log, []gat
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, nil, proofhouse.Errorf(proofhouse.Unavailable, err, "the gate's folder cannot be made")
 	}
-	var past []gate.Record
+	past := gate.NewState()
 	log, _, err := ledger.OpenLog(ctx, filepath.Join(dir, "log"), key, ledger.LogOptions{Each: func(seq uint64, raw json.RawMessage) error {
-		r, err := readRecord(seq, raw)
-		past = append(past, r)
-		return err
+		if err := past.AddLine(raw); err != nil {
+			return notOfGate(seq, err)
+		}
+		return nil
 	}})
 	if proofhouse.KindOf(err) == proofhouse.Conflict {
 		err = proofhouse.Errorf(proofhouse.Conflict, err, "a gate runs on this data folder already: stop it, or name another with --data")
@@ -207,9 +208,13 @@ func (a *App) openGateLogAt(ctx context.Context, dir string) (*ledger.Log, []gat
 
 func readRecord(seq uint64, raw json.RawMessage) (r gate.Record, err error) {
 	if err := json.Unmarshal(raw, &r); err != nil {
-		return r, proofhouse.Errorf(proofhouse.Integrity, err, "entry %d of the gate's record is not one of a gate", seq)
+		return r, notOfGate(seq, err)
 	}
 	return r, nil
+}
+
+func notOfGate(seq uint64, cause error) error {
+	return proofhouse.Errorf(proofhouse.Integrity, cause, "entry %d of the gate's record is not one of a gate", seq)
 }
 
 // The gate is administered over a socket in its folder, which only the

@@ -121,16 +121,15 @@ type Shredded struct {
 // ShredGate destroys the sealed content of a case, or of a grant without one,
 // for good. Grants that are in force at now are proofhouse.Refused.
 func (a *App) ShredGate(ctx context.Context, grant, caseID string, now time.Time) (done Shredded, err error) {
-	var all []gate.Record
+	state := gate.NewState()
 	if err := a.readGate(ctx, func(r gate.Record) error {
 		if r.Kind == gate.Granted || r.Kind == gate.RevokedGrant {
-			all = append(all, r)
+			state.Add(r)
 		}
 		return nil
 	}); err != nil {
 		return done, err
 	}
-	state := gate.Fold(all)
 	compartment := ""
 	for _, g := range state.Grants {
 		if caseID != "" && g.Case != caseID || caseID == "" && g.ID != grant || g.Recording != gate.RecordSealed {

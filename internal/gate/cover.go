@@ -67,7 +67,7 @@ func ahead(hold Amount, l Limits) Amount {
 
 // chargeLost charges what the machine's death may have lost of the record, on
 // every grant that was covered, served this time or not.
-func (g *Gate) chargeLost(s State) error {
+func (g *Gate) chargeLost(s *State) error {
 	for id, last := range s.Covered {
 		account := s.Accounts[id]
 		lost := last.Hold.beyond(account.Spent)

@@ -42,7 +42,7 @@ func TestMachineFails(t *testing.T) {
 			log.mu.Unlock()
 
 			h.cfg.Boot = "boot-" + string(rune('1'+session))
-			g, err := gate.Open(h.cfg, past)
+			g, err := gate.Open(h.cfg, gate.Fold(past))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -54,7 +54,7 @@ func TestMachineFails(t *testing.T) {
 				t.Fatalf("round %d: %d requests were used, and after the failure %+v are charged", round, served, after)
 			}
 			h.Gate, h.srv.Config.Handler = g, g
-			if again, err := gate.Open(h.cfg, log.records(t)); err != nil || again.Accounts()["g1"].Spent != after {
+			if again, err := gate.Open(h.cfg, gate.Fold(log.records(t))); err != nil || again.Accounts()["g1"].Spent != after {
 				t.Fatalf("round %d: opened again: %+v, %v", round, again.Accounts()["g1"], err)
 			}
 		}
@@ -69,7 +69,7 @@ func TestNothingLost(t *testing.T) {
 		read(t, h.post(t, completions, h.key, hello))
 	}
 	used := h.settled(t).Spent
-	killed, err := gate.Open(h.cfg, h.log.records(t))
+	killed, err := gate.Open(h.cfg, gate.Fold(h.log.records(t)))
 	if err != nil || killed.Accounts()["g1"].Spent != used {
 		t.Errorf("killed: %+v, %v", killed.Accounts()["g1"], err)
 	}
@@ -77,14 +77,14 @@ func TestNothingLost(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.cfg.Boot = "boot-1"
-	closed, err := gate.Open(h.cfg, h.log.records(t))
+	closed, err := gate.Open(h.cfg, gate.Fold(h.log.records(t)))
 	if err != nil || closed.Accounts()["g1"].Spent != used {
 		t.Errorf("closed in order: %+v, %v", closed.Accounts()["g1"], err)
 	}
 	h.cfg.Boot = ""
 	read(t, h.post(t, completions, h.key, hello)) // after the close, and so covered anew
 	h.settled(t)
-	unknown, err := gate.Open(h.cfg, h.log.records(t))
+	unknown, err := gate.Open(h.cfg, gate.Fold(h.log.records(t)))
 	if err != nil || unknown.Accounts()["g1"].Spent.Requests <= used.Requests+1 {
 		t.Errorf("a machine that does not say: %+v, %v", unknown.Accounts()["g1"], err)
 	}
@@ -113,7 +113,7 @@ func TestCoveredBeforeSent(t *testing.T) {
 	}
 	// Neither time did the machine say which start it was: that is not the same start.
 	h.settled(t)
-	again, err := gate.Open(h.cfg, h.log.records(t))
+	again, err := gate.Open(h.cfg, gate.Fold(h.log.records(t)))
 	if err != nil || again.Accounts()["g1"].Spent.Requests <= 30 {
 		t.Errorf("opened again: %+v, %v", again.Accounts()["g1"], err)
 	}

@@ -10,7 +10,7 @@ import (
 
 // Exposure says that a task became known to whoever serves an upstream: what is
 // sent to a model that the developer serves, the developer can see. It stands
-// in the gate's record, never taken back, and Fold gives it by upstream.
+// in the gate's record, never taken back, and State has it by upstream.
 type Exposure struct {
 	Task proofhouse.Digest `json:"task"` // of its name
 	Run  string            `json:"run,omitempty"`

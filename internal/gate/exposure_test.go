@@ -27,7 +27,7 @@ func TestExposed(t *testing.T) {
 	if err := h.Expose(t.Context(), "g1", []gate.Exposure{{Task: "open-1/one"}}, time.Now()); err == nil {
 		t.Error("a task by its name was recorded")
 	}
-	again, err := gate.Open(h.cfg, h.log.records(t))
+	again, err := gate.Open(h.cfg, gate.Fold(h.log.records(t)))
 	if err != nil {
 		t.Fatal(err)
 	}

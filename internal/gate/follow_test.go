@@ -101,7 +101,7 @@ func follow(t *testing.T, src *shared, past []gate.Record) *follower {
 		Log: f.log, Transport: endless{}, Follow: gate.Follow{Source: src, Instance: "one"},
 	}
 	var err error
-	if f.Gate, err = gate.Open(f.cfg, past); err != nil {
+	if f.Gate, err = gate.Open(f.cfg, gate.Fold(past)); err != nil {
 		t.Fatal(err)
 	}
 	return f

@@ -122,10 +122,10 @@ type flow struct {
 	asked    Call
 }
 
-// Open opens a gate. past holds the records that the log has already, in
-// order: what was spent and revoked, and the holds that a killed gate left,
-// which count as spent in full.
-func Open(cfg Config, past []Record) (*Gate, error) {
+// Open opens a gate. past is what the log has already, nil if it is empty: what
+// was spent and revoked, and the holds that a killed gate left, which count as
+// spent in full. The gate takes it over.
+func Open(cfg Config, past *State) (*Gate, error) {
 	if cfg.BodyMax == 0 {
 		cfg.BodyMax = 32 << 20
 	}
@@ -152,8 +152,11 @@ func Open(cfg Config, past []Record) (*Gate, error) {
 		}
 		g.upstreams[u.Name] = u
 	}
-	state := Fold(past)
-	if err := errors.Join(g.sweepKilled(&state), g.chargeLost(state)); err != nil {
+	state := past
+	if state == nil {
+		state = NewState()
+	}
+	if err := errors.Join(g.sweepKilled(state), g.chargeLost(state)); err != nil {
 		return nil, err
 	}
 	g.suspended.Store(&state.Suspended)
@@ -173,7 +176,7 @@ func Open(cfg Config, past []Record) (*Gate, error) {
 		if g.following != nil {
 			g.following.sight.Least = max(g.following.sight.Least, grant.Since)
 		}
-		t.account, t.sweeps = state.Accounts[grant.ID], state.Swept[grant.ID]
+		t.account, t.sweeps = Account{Spent: state.Accounts[grant.ID].Spent}, state.Swept[grant.ID]
 		if why, ok := state.Revoked[grant.ID]; ok {
 			t.revoked = refuse(BadKey, "%s", why)
 		}

@@ -430,7 +430,7 @@ func TestRevoke(t *testing.T) {
 	if a.Spent.Output < n*1000 { // nobody said what was used
 		t.Errorf("cut streams were charged %+v", a.Spent)
 	}
-	again, err := gate.Open(h.cfg, h.log.records(t))
+	again, err := gate.Open(h.cfg, gate.Fold(h.log.records(t)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -563,7 +563,7 @@ func TestKilled(t *testing.T) {
 	read(t, h.post(t, completions, h.key, hello))
 	h.settled(t)
 	h.post(t, completions, h.key, strings.Replace(streamed, "hello", "stall", 1))
-	again, err := gate.Open(h.cfg, h.log.records(t))
+	again, err := gate.Open(h.cfg, gate.Fold(h.log.records(t)))
 	if err != nil {
 		t.Fatal(err)
 	}

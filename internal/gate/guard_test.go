@@ -205,7 +205,7 @@ func TestFailingGuards(t *testing.T) {
 func TestUnknownGuard(t *testing.T) {
 	h := guarded(t, "answer-canary", words(t, "absent"), gate.Safeguard{Stage: gate.OnAnswer, Mode: gate.CutOff})
 	h.cfg.Guards = nil
-	again, err := gate.Open(h.cfg, h.log.records(t))
+	again, err := gate.Open(h.cfg, gate.Fold(h.log.records(t)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -462,7 +462,7 @@ func TestSuspend(t *testing.T) {
 			}
 		}
 		check("suspended", h.Gate, true)
-		again, err := gate.Open(h.cfg, h.log.records(t))
+		again, err := gate.Open(h.cfg, gate.Fold(h.log.records(t)))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -471,7 +471,7 @@ func TestSuspend(t *testing.T) {
 			t.Fatal(err)
 		}
 		check("resumed", again, false)
-		if last, err := gate.Open(h.cfg, h.log.records(t)); err != nil || len(last.Suspensions()) != 0 {
+		if last, err := gate.Open(h.cfg, gate.Fold(h.log.records(t))); err != nil || len(last.Suspensions()) != 0 {
 			t.Errorf("%s: %v, %v", c.name, last.Suspensions(), err)
 		}
 		if err := again.Resume(t.Context(), "s1", "", time.Now()); proofhouse.KindOf(err) != proofhouse.NotFound {

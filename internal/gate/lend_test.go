@@ -37,7 +37,7 @@ func TestOtherModels(t *testing.T) {
 	}
 	check(h)
 	h.settled(t)
-	g, err := gate.Open(h.cfg, h.log.records(t))
+	g, err := gate.Open(h.cfg, gate.Fold(h.log.records(t)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,7 +58,7 @@ func TestRevokeAway(t *testing.T) {
 	elsewhere, _ := url.Parse("http://127.0.0.1:9")
 	away := h.cfg
 	away.Upstreams = []gate.Upstream{{Name: "other", Base: elsewhere}}
-	g, err := gate.Open(away, h.log.records(t))
+	g, err := gate.Open(away, gate.Fold(h.log.records(t)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +69,7 @@ func TestRevokeAway(t *testing.T) {
 			t.Errorf("%d grants and not %d, %d calls, %v", grants, want, calls, err)
 		}
 	}
-	g, err = gate.Open(h.cfg, h.log.records(t))
+	g, err = gate.Open(h.cfg, gate.Fold(h.log.records(t)))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -84,69 +85,105 @@ const (
 	SweptUp   Outcome = "swept"     // the call left no end: the whole hold, see Record.Note
 )
 
-// State is what a log's records add up to.
+// State is what a log's records add up to. It holds what is open and what
+// stays, and nothing of calls that ended: a log of any length is folded in
+// memory for its grants. It belongs to one goroutine, and to the gate that is
+// opened with it.
 type State struct {
-	Grants   []Grant
-	Accounts map[string]Account // by grant
-	Revoked  map[string]string  // the sentence for the caller, by grant
+	Grants []Grant
+	// Accounts are by grant. What calls hold that were opened and have not ended
+	// is held there.
+	Accounts map[string]Account
+	Revoked  map[string]string // the sentence for the caller, by grant
 	// Suspended are the suspensions in force, oldest first.
 	Suspended []Suspension
 	Exposed   map[string][]Exposure // by upstream
 	Covered   map[string]Record     // the last one, by grant, unless the gate was closed in order after it
-	Open      []Record              // of the calls that were opened and never ended, in order
 	Swept     map[string][]Swept    // the last ones, by grant
 	Last      time.Time             // of the last record
+
+	open     map[string]opened // calls that have not ended
+	count    int               // of calls that were opened
+	upstream map[string]string // by grant
 }
 
-// Fold adds up records in their order. A call that was opened and never ended
-// is charged its whole hold: what the upstream did for it is not known.
-func Fold(records []Record) State {
-	s := State{
+// opened is a call that was opened as the number-th.
+type opened struct {
+	number int
+	grant  string
+	hold   Amount
+}
+
+// NewState is that of an empty log.
+func NewState() *State {
+	return &State{
 		Accounts: map[string]Account{}, Revoked: map[string]string{}, Covered: map[string]Record{}, Exposed: map[string][]Exposure{}, Swept: map[string][]Swept{},
+		open: map[string]opened{}, upstream: map[string]string{},
 	}
-	open, upstream := map[string]bool{}, map[string]string{}
-	spend := func(grant string, a Amount) {
-		account := s.Accounts[grant]
-		account.Spent = account.Spent.plus(a)
-		s.Accounts[grant] = account
-	}
+}
+
+// Fold adds up records in their order.
+func Fold(records []Record) *State {
+	s := NewState()
 	for _, r := range records {
-		switch r.Kind {
-		case Granted:
-			s.Grants = append(s.Grants, *r.Terms)
-			upstream[r.Grant] = r.Terms.Upstream
-		case Opened:
-			open[r.Call] = true
-		case Ended:
-			delete(open, r.Call)
-			spend(r.Grant, r.End.Charge)
-			if r.End.Outcome == SweptUp {
-				s.Swept[r.Grant] = remember(s.Swept[r.Grant], Swept{r.Call, r.Time, r.End.Charge, r.Note})
-			}
-		case RevokedGrant:
-			s.Revoked[r.Grant] = "this key was revoked"
-		case SuspendedCalls:
-			s.Suspended = append(s.Suspended, *r.Suspension)
-		case ResumedCalls:
-			s.Suspended = slices.DeleteFunc(s.Suspended, func(x Suspension) bool { return x.ID == r.Suspension.ID })
-		case Denied:
-		case Exposed:
-			s.Exposed[upstream[r.Grant]] = append(s.Exposed[upstream[r.Grant]], *r.Exposure)
-		case Covered:
-			s.Covered[r.Grant] = r
-		case Unaccounted:
-			delete(s.Covered, r.Grant)
-			spend(r.Grant, *r.Hold)
-		case Closed:
-			clear(s.Covered)
-		}
-	}
-	for _, r := range records {
-		if r.Kind == Opened && open[r.Call] {
-			spend(r.Grant, *r.Hold)
-			s.Open = append(s.Open, r)
-		}
-		s.Last = r.Time
+		s.Add(r)
 	}
 	return s
+}
+
+// Add takes the next record.
+func (s *State) Add(r Record) {
+	s.Last = r.Time
+	switch r.Kind {
+	case Granted:
+		s.Grants = append(s.Grants, *r.Terms)
+		s.upstream[r.Grant] = r.Terms.Upstream
+	case Opened:
+		s.count++
+		s.open[r.Call] = opened{s.count, r.Grant, *r.Hold}
+		s.change(r.Grant, func(a *Account) { a.Held, a.Open = a.Held.plus(*r.Hold), a.Open+1 })
+	case Ended:
+		s.end(r.Call)
+		s.change(r.Grant, func(a *Account) { a.Spent = a.Spent.plus(r.End.Charge) })
+		if r.End.Outcome == SweptUp {
+			s.Swept[r.Grant] = remember(s.Swept[r.Grant], Swept{r.Call, r.Time, r.End.Charge, r.Note})
+		}
+	case RevokedGrant:
+		s.Revoked[r.Grant] = "this key was revoked"
+	case SuspendedCalls:
+		s.Suspended = append(s.Suspended, *r.Suspension)
+	case ResumedCalls:
+		s.Suspended = slices.DeleteFunc(s.Suspended, func(x Suspension) bool { return x.ID == r.Suspension.ID })
+	case Denied:
+	case Exposed:
+		s.Exposed[s.upstream[r.Grant]] = append(s.Exposed[s.upstream[r.Grant]], *r.Exposure)
+	case Covered:
+		s.Covered[r.Grant] = r
+	case Unaccounted:
+		delete(s.Covered, r.Grant)
+		s.change(r.Grant, func(a *Account) { a.Spent = a.Spent.plus(*r.Hold) })
+	case Closed:
+		clear(s.Covered)
+	}
+}
+
+func (s *State) change(grant string, how func(*Account)) {
+	a := s.Accounts[grant]
+	how(&a)
+	s.Accounts[grant] = a
+}
+
+// end takes a call out of those that are open, and its hold with it.
+func (s *State) end(call string) {
+	o, ok := s.open[call]
+	if !ok {
+		return
+	}
+	delete(s.open, call)
+	s.change(o.grant, func(a *Account) { a.Held, a.Open = a.Held.minus(o.hold), a.Open-1 })
+}
+
+// Open are the calls that were opened and never ended, in the order of their opening.
+func (s *State) Open() []string {
+	return slices.SortedFunc(maps.Keys(s.open), func(a, b string) int { return s.open[a].number - s.open[b].number })
 }

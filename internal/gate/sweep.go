@@ -103,13 +103,16 @@ func sweptRecord(grant, call string, hold Amount, now time.Time, why string) Rec
 }
 
 // sweepKilled gives the calls of a gate that was killed their end in the
-// record. Their holds are spent already, by Fold.
+// record, and charges their whole holds: what the upstream did for them is not
+// known.
 func (g *Gate) sweepKilled(s *State) error {
-	for _, o := range s.Open {
-		if err := g.record(context.Background(), sweptRecord(o.Grant, o.Call, *o.Hold, s.Last, sweptKill), nil); err != nil {
+	for _, call := range s.Open() {
+		o := s.open[call]
+		r := sweptRecord(o.grant, call, o.hold, s.Last, sweptKill)
+		if err := g.record(context.Background(), r, nil); err != nil {
 			return err
 		}
-		s.Swept[o.Grant] = remember(s.Swept[o.Grant], Swept{o.Call, s.Last, *o.Hold, sweptKill})
+		s.Add(r)
 	}
 	return nil
 }

@@ -73,7 +73,7 @@ func TestSweep(t *testing.T) {
 				if s := h.Swept()["g1"]; len(s) != 1 || s[0].Hold != want || s[0].Why == "" || s[0].Call == "" {
 					t.Errorf("%s: swept is %+v", when, s)
 				}
-				if s := gate.Fold(h.log.records(t)); s.Accounts["g1"].Spent != want || len(s.Open) != 0 || len(s.Swept["g1"]) != 1 {
+				if s := gate.Fold(h.log.records(t)); s.Accounts["g1"].Spent != want || len(s.Open()) != 0 || len(s.Swept["g1"]) != 1 {
 					t.Errorf("%s: the record adds up to %+v", when, s)
 				}
 			}
@@ -147,7 +147,7 @@ func TestSweepAfterKill(t *testing.T) {
 	h.cfg.Log = log
 	var spent gate.Amount
 	for range 3 {
-		again, err := gate.Open(h.cfg, log.records(t))
+		again, err := gate.Open(h.cfg, gate.Fold(log.records(t)))
 		if err != nil {
 			t.Fatal(err)
 		}
