@@ -10,11 +10,19 @@ import (
 )
 
 // ExportGate writes what filter says of the gate's record to w, one event a
-// line, as encode appends it. The record is checked whole before the first
-// line is written.
-func (a *App) ExportGate(ctx context.Context, filter gate.ExportFilter, encode func(gate.Exported, []byte) []byte, w io.Writer) error {
+// line, as encode appends it; with a run's output folder, of the record of the
+// gate of that run. The record is checked whole before the first line is
+// written.
+func (a *App) ExportGate(ctx context.Context, run string, filter gate.ExportFilter, encode func(gate.Exported, []byte) []byte, w io.Writer) error {
+	log := a.gateLog()
+	if run != "" {
+		var err error
+		if log, err = a.runGateLog(run); err != nil {
+			return err
+		}
+	}
 	var grants []gate.Grant
-	if err := a.readGate(ctx, func(r gate.Record) error {
+	if err := a.readGateAt(ctx, log, func(r gate.Record) error {
 		if r.Kind == gate.Granted {
 			grants = append(grants, *r.Terms)
 		}
@@ -28,7 +36,7 @@ func (a *App) ExportGate(ctx context.Context, filter gate.ExportFilter, encode f
 	}
 	out := bufio.NewWriter(w)
 	var line []byte
-	if err := a.readGate(ctx, func(r gate.Record) error {
+	if err := a.readGateAt(ctx, log, func(r gate.Record) error {
 		e, ok := x.Add(r)
 		if !ok {
 			return nil

@@ -13,7 +13,7 @@ import (
 
 func (c *console) gateExport() *cobra.Command {
 	var filter gate.ExportFilter
-	var since, format string
+	var since, format, run string
 	cmd := &cobra.Command{
 		Use:   "export",
 		Short: "the metadata of grants and calls, for a partner's own audit",
@@ -34,12 +34,13 @@ func (c *console) gateExport() *cobra.Command {
 			default:
 				return proofhouse.Errorf(proofhouse.Invalid, nil, "--format is json or syslog, not %q", format)
 			}
-			return house.ExportGate(ctx, filter, encode, c.out)
+			return house.ExportGate(ctx, run, filter, encode, c.out)
 		}),
 	}
 	f := cmd.Flags()
 	f.StringVar(&format, "format", "json", "json or syslog")
 	f.StringVar(&since, "since", "", "events from this time on: 2026-03-01, or 2026-03-01T12:00:00Z")
+	f.StringVar(&run, "run", "", "of the gate of the run in this output `FOLDER`, in place of the one that is served")
 	f.StringVar(&filter.Grant, "grant", "", "only of this grant")
 	f.StringVar(&filter.Case, "case", "", "only of the grants of this case")
 	f.StringVar(&filter.Subject, "subject", "", "only of the grants of this subject")

@@ -138,7 +138,7 @@ func TestAddLine(t *testing.T) {
 	if !reflect.DeepEqual(whole.open, short.open) || !reflect.DeepEqual(whole.Swept, short.Swept) || briefly < 15_000 {
 		t.Errorf("%d in brief; swept %v and %v", briefly, whole.Swept, short.Swept)
 	}
-	for _, line := range []string{`{"kind":"granted","grant":"g","terms":{"id":"g"}}`, `{"kind":"closed"}`} {
+	for _, line := range []string{`{"kind":"granted","grant":"g","terms":{"id":"g"}}`, `{"kind":"closed"}`, `{"kind":"opened","grant":"g","call":"c","hold":{"requests":1},"decision":{}}`, `{"kind":"opened","time":"now","hold":{}}`} {
 		if _, ok := brief([]byte(line)); ok {
 			t.Errorf("%s is read in brief", line)
 		}
