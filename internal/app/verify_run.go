@@ -120,13 +120,14 @@ func (u Used) minus(v Used) Used {
 // Meters are what a run's journal and its gate's record say of the same calls.
 type Meters struct {
 	Journal Used `json:"journal"` // answers in samples, and to whether it is the same model
-	// Recorded is what the gate metered, by the upstream's own figures.
+	// Recorded is what the gate metered, by the upstream's own figures, and the
+	// answers of the journal of which the upstream said none.
 	Recorded Used `json:"recorded"`
-	// Beyond is what the gate metered and the journal knows no answer of: such
-	// as answers that nobody waited for any more.
+	// Beyond is what Recorded has and the journal knows no answer of: such as
+	// answers that nobody waited for any more.
 	Beyond Used `json:"beyond"`
-	// Unmetered are calls that the gate charged without the upstream's figures
-	// (cut, failed, swept), and Charged what for.
+	// Unmetered are the other calls, which the gate charged without the
+	// upstream's figures (cut, failed, swept), and Charged what for.
 	Unmetered int64       `json:"unmetered"`
 	Charged   gate.Amount `json:"charged"`
 }
@@ -156,18 +157,18 @@ func (j *journalUse) add(rec bench.Record) {
 // an output folder goes on when another run takes its place: the run's first
 // grant is the last that was made before its journal was opened.
 type gateUse struct {
-	opened    time.Time
-	grants    map[string]bool
-	metered   []Used
-	unmetered int64
-	charged   gate.Amount
+	opened  time.Time
+	grants  map[string]bool
+	metered []Used
+	silent  map[chat.Usage][]gate.Amount // charges of answers without the upstream's figures, by what is known of their usage
+	others  []gate.Amount                // charges of calls without an answer
 }
 
 func (g *gateUse) add(r gate.Record) {
 	switch r.Kind {
 	case gate.Granted:
 		if g.grants == nil || !r.Time.After(g.opened) {
-			*g = gateUse{opened: g.opened, grants: map[string]bool{}}
+			*g = gateUse{opened: g.opened, grants: map[string]bool{}, silent: map[chat.Usage][]gate.Amount{}}
 		}
 		g.grants[r.Grant] = true
 	case gate.Ended:
@@ -175,41 +176,49 @@ func (g *gateUse) add(r gate.Record) {
 		case !g.grants[r.Grant]:
 		case e.Outcome == gate.Metered:
 			g.metered = append(g.metered, Used{1, e.Usage, e.Charge.NanoDollars})
+		case e.Outcome == gate.Unmetered:
+			g.silent[e.Usage] = append(g.silent[e.Usage], e.Charge)
 		default:
-			g.unmetered++
-			g.charge(e.Charge)
+			g.others = append(g.others, e.Charge)
 		}
 	case gate.Unaccounted:
 		if g.grants[r.Grant] {
-			g.charge(*r.Hold)
+			g.others = append(g.others, *r.Hold)
 		}
 	default:
 	}
 }
 
-func (g *gateUse) charge(a gate.Amount) {
-	c := &g.charged
-	c.Requests, c.Input, c.Output, c.NanoDollars = c.Requests+a.Requests, c.Input+a.Input, c.Output+a.Output, c.NanoDollars+a.NanoDollars
-}
-
 // reconcile compares the two. Every answer of the journal must be a call that
-// the gate metered, to the token and the nano-dollar, and what the questions
-// of identity took must be among the rest.
+// the gate metered, to the token and the nano-dollar, or one of which the
+// upstream did not say what it took; and what the questions of identity took
+// must be among the rest.
 func reconcile(j journalUse, g gateUse) (m Meters, err error) {
 	left := map[Used]int{}
 	for _, u := range g.metered {
 		m.Recorded = m.Recorded.plus(u)
 		left[u]++
 	}
-	m.Unmetered, m.Charged = g.unmetered, g.charged
 	missing := 0
 	for _, u := range j.answers {
 		m.Journal = m.Journal.plus(u)
-		if left[u] == 0 {
+		switch silent := g.silent[u.Usage]; {
+		case left[u] > 0:
+			left[u]--
+		case len(silent) > 0:
+			m.Recorded = m.Recorded.plus(Used{1, u.Usage, silent[0].NanoDollars})
+			g.silent[u.Usage] = silent[1:]
+		default:
 			missing++
-			continue
 		}
-		left[u]--
+	}
+	for _, charges := range g.silent {
+		g.others = append(g.others, charges...)
+	}
+	for _, a := range g.others {
+		c := &m.Charged
+		m.Unmetered++
+		c.Requests, c.Input, c.Output, c.NanoDollars = c.Requests+a.Requests, c.Input+a.Input, c.Output+a.Output, c.NanoDollars+a.NanoDollars
 	}
 	var rest Used
 	for u, n := range left {

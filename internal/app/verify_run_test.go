@@ -1,6 +1,7 @@
 package app
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -29,6 +30,7 @@ func TestReconcile(t *testing.T) {
 		granted("now", -time.Second), ended("before", used(9, 9, 9)), ended("now", used(10, 5, 15)), ended("now", used(10, 5, 15)), ended("now", used(3, 1, 4)), cut,
 		granted("resumed", time.Hour), ended("resumed", used(20, 2, 22)),
 	}
+	silent := gate.Record{Kind: gate.Ended, Grant: "now", End: &gate.End{Outcome: gate.Unmetered, Charge: gate.Amount{Requests: 1, Input: 1, NanoDollars: 50}}}
 	asked := Used{1, chat.Usage{Input: 3, Output: 1}, 4}
 	for _, c := range []struct {
 		name    string
@@ -44,6 +46,8 @@ func TestReconcile(t *testing.T) {
 		{"an answer for another price", []Used{used(10, 5, 14)}, Used{}, whole, Used{3, chat.Usage{Input: 33, Output: 8}, 42}, true},
 		{"an answer of the run before", []Used{used(9, 9, 9)}, Used{}, whole, Used{3, chat.Usage{Input: 34, Output: 4}, 47}, true},
 		{"questions that nobody metered", []Used{used(10, 5, 15), used(20, 2, 22), used(10, 5, 15)}, Used{1, chat.Usage{Input: 3, Output: 2}, 4}, whole, Used{0, chat.Usage{Output: -1}, 0}, true},
+		{"an answer whose usage nobody said", []Used{used(10, 5, 15), used(0, 0, 0), used(10, 5, 15), used(20, 2, 22)}, asked, append(slices.Clone(whole), silent), Used{NanoDollars: 50}, false},
+		{"two of them of one call", []Used{used(0, 0, 0), used(0, 0, 0)}, asked, append(slices.Clone(whole), silent), Used{2, chat.Usage{Input: 40, Output: 12}, 50 + 52}, true},
 		{"no record of calls", []Used{used(1, 1, 1)}, Used{}, whole[:1], Used{-1, chat.Usage{Input: -1, Output: -1}, -1}, true},
 	} {
 		g := gateUse{opened: opened}
