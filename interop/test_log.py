@@ -20,7 +20,7 @@ def test_header(log):
     header = read_eval_log(log, header_only=True)
     assert header.version == 2
     assert header.status in ("success", "cancelled", "error")
-    assert header.eval.model == "none/none"
+    assert header.eval.model == ("violet" if Path(log).parent.name == "model" else "none/none")
     assert header.eval.sandbox.type.startswith("proofhouse-")
     assert header.samples is None
     assert header.results.total_samples >= header.results.completed_samples
@@ -114,3 +114,15 @@ def test_broken_log_is_refused(log, tmp_path):
             out.writestr(name, data)
     with pytest.raises(Exception):
         read_eval_log(str(bad))
+
+
+def test_conversation(log):
+    """What a model was asked at each turn, put together by Inspect from the references of our events."""
+    if Path(log).parent.name != "model":
+        return
+    read = read_eval_log(log, resolve_attachments=True)
+    sample = next(s for s in read.samples if s.id == "cjson-parse")
+    asked = [[m.text for m in e.input] for e in sample.events if e.event == "model"]
+    assert asked == [["You are careful.", "Find it."], ["You are careful.", "I look.", "(cleared)", ""], ["You are careful.", "I look.", "(cleared)", "", "It is \\x1b[31mthis.", "Please proceed."]]
+    assert [e.function for e in sample.events if e.event == "tool"] == ["bash", "bash"]
+    assert read.stats.model_usage["violet"].total_tokens == 480 and sample.model_usage["violet"].total_cost == 0.000465

@@ -88,6 +88,7 @@ type failed struct {
 // agent within solvers, scorers.
 type events struct {
 	sample bench.Sample
+	run    bench.Result // without samples
 	uuid   string
 	out    []any
 	spans  []string
@@ -148,7 +149,7 @@ func (e *events) add(x bench.Event) {
 			}
 		}
 	case "limit":
-		typ, value := limitOf(e.sample)
+		typ, value := limitOf(e.sample, e.run)
 		e.out = append(e.out, sampleLimit{happening: e.at("sample_limit", x.At), Type: typ, Message: text(x.Text), Limit: value})
 		return
 	case "error":
@@ -168,7 +169,12 @@ type told struct {
 }
 
 // limitOf names a sample's limit in Inspect's words.
-func limitOf(s bench.Sample) (typ string, value *float64) {
+func limitOf(s bench.Sample, r bench.Result) (typ string, value *float64) {
+	if m := r.Config.Model; m != nil {
+		if v, ok := m.Sample.Value(s.Limit); ok {
+			return s.Limit, &v
+		}
+	}
 	seconds := s.Bound.Seconds()
 	switch s.Limit {
 	case "time":

@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"proofhouse/internal/bench"
+	"proofhouse/internal/chat"
 )
 
 // ways tells the scorers apart.
@@ -55,7 +56,7 @@ func newHeader(r bench.Result, eval spec, steps plan, reduced []reduction) heade
 		Version: 2, Status: status(r), Eval: eval, Plan: steps,
 		Stats: stats{
 			StartedAt: moment(r.Started), CompletedAt: moment(r.Completed),
-			ModelUsage: struct{}{}, RoleUsage: struct{}{}, ConnectionLimitHistory: []struct{}{},
+			ModelUsage: modelUsage(r, r.Summary.Model), RoleUsage: struct{}{}, ConnectionLimitHistory: []struct{}{},
 		},
 		Tags: []string{}, Metadata: struct{}{},
 	}
@@ -82,6 +83,15 @@ func newHeader(r bench.Result, eval spec, steps plan, reduced []reduction) heade
 		h.Results.Scores = append(h.Results.Scores, s)
 	}
 	return h
+}
+
+// modelUsage is what a run's model used, by its name; empty without one.
+func modelUsage(r bench.Result, s *bench.Spent) map[string]usage {
+	out := map[string]usage{}
+	if m := r.Config.Model; m != nil && s != nil {
+		out[label(m.Name)] = newUsage(*s, m.Prices != chat.Prices{})
+	}
+	return out
 }
 
 func status(r bench.Result) string {

@@ -38,6 +38,14 @@ const (
 // noModel is what Inspect itself writes for a run without a model.
 const noModel = "none/none"
 
+// modelName is the codename of a run's model.
+func modelName(r bench.Result) string {
+	if r.Config.Model == nil {
+		return noModel
+	}
+	return label(r.Config.Model.Name)
+}
+
 // FileName is the name that Inspect would give the log of r.
 func FileName(r bench.Result) string {
 	clean := strings.NewReplacer("_", "-", "/", "-", ":", "-", "+", "-")
@@ -137,7 +145,7 @@ func newSpec(r bench.Result) spec {
 		TaskArgsPassed: struct{}{},
 		Dataset:        dataset{Name: label(r.Suite.Name), Samples: len(ids), SampleIDs: ids},
 		Solver:         label(r.Agent), SolverArgs: struct{}{},
-		Model: noModel, ModelArgs: struct{}{}, ModelGenerateConfig: struct{}{},
+		Model: modelName(r), ModelArgs: struct{}{},
 		Sandbox: &sandboxSpec{Type: "proofhouse-" + label(r.Provider), Config: label(string(r.Isolation)) + " isolation"},
 		Config: config{
 			Epochs: max(1, r.Config.Epochs), EpochsReducer: []string{"mean"}, TimeLimit: int(math.Ceil(r.Config.Time.Seconds())),
@@ -150,6 +158,9 @@ func newSpec(r bench.Result) spec {
 			Notes: labels(r.Notes), Resumes: r.Resumes, Survivors: r.Summary.Survivors, Machine: r.Machine, Journal: r.Journal,
 			Attempts: r.Summary.Attempts, InfrastructureErrors: r.Summary.Errors, Cancelled: r.Summary.Cancelled,
 		},
+	}
+	if m := r.Config.Model; m != nil {
+		x.ModelGenerateConfig, x.Config.TokenLimit, x.Config.MessageLimit = newGenerate(m.Generate), m.Sample.Tokens, m.Sample.Messages
 	}
 	x.Metadata.Machine.OS, x.Metadata.Machine.Kernel = label(r.Machine.OS), label(r.Machine.Kernel)
 	for _, name := range []string{scorerOracle, scorerSameFix, scorerAny} {

@@ -113,6 +113,7 @@ func runs(k benchtest.Kept) map[string]bench.Result {
 	cancelled.Samples[4].Limit = "submissions"
 	cancelled.Summary.Scored, cancelled.Summary.Cancelled = 10, 1
 	all["cancelled"] = cancelled
+	all["model"] = withModel(k)
 	return all
 }
 

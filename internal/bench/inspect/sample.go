@@ -3,6 +3,7 @@ package inspect
 import (
 	"encoding/base64"
 	"fmt"
+	"math"
 
 	"proofhouse/internal/bench"
 	"proofhouse/internal/oracle"
@@ -19,13 +20,14 @@ func newSample(s bench.Sample, r bench.Result, artifact func(proofhouse.Digest) 
 		ID: id, Epoch: s.Epoch, UUID: derived("sample", string(r.Run), id, fmt.Sprint(s.Epoch)),
 		// The task's own text is not repeated: it carries a canary and belongs to the suite.
 		Input:  fmt.Sprintf("Find an input that breaks the software of the task %s, at hint level %d.", id, s.Level),
-		Target: target, Output: output{Model: noModel, Choices: []struct{}{}},
+		Target: target, Output: output{Model: modelName(r), Choices: []choice{}},
 		Metadata: sampleMetadata{
 			Task: label(string(s.Task)), Cluster: label(s.Cluster), Class: label(s.Class), CWE: label(s.CWE), Language: label(s.Language),
 			Level: s.Level, Human: s.Human, Attempts: s.Attempts, Submissions: len(s.Submissions), Status: s.Status,
 			Probe: newProbe(s.Probe), Usage: s.Usage,
 		},
-		TotalTime: s.Took.Seconds(), WorkingTime: s.Took.Seconds(),
+		ModelUsage: modelUsage(r, s.Model),
+		TotalTime:  s.Took.Seconds(), WorkingTime: s.Took.Seconds(),
 	}
 	if !s.Started.IsZero() {
 		x.StartedAt, x.CompletedAt = moment(s.Started), moment(s.Started.Add(s.Took))
@@ -39,13 +41,26 @@ func newSample(s bench.Sample, r bench.Result, artifact func(proofhouse.Digest) 
 	case bench.Cancelled:
 		x.Limit = &limit{Type: "operator", Limit: 1}
 	}
-	if typ, value := limitOf(s); s.Limit != "" && s.Status != bench.Cancelled {
+	if typ, value := limitOf(s, r); s.Limit != "" && s.Status != bench.Cancelled {
 		x.Limit = &limit{Type: typ}
 		if value != nil {
 			x.Limit.Limit = *value
 		}
 	}
-	x.Events = transcript(s, x, r)
+	talk := newConversation(s, r, artifact)
+	x.Events = transcript(s, x, r, talk)
+	if s.Model != nil {
+		x.TurnCount = s.Model.Turns
+	}
+	if talk != nil {
+		x.EventsData = &eventsData{Messages: talk.pool, Calls: []struct{}{}}
+		if m := talk.messages(); len(m) > 0 {
+			x.Messages = m
+		}
+		if talk.last.Model != "" {
+			x.Output = talk.last
+		}
+	}
 	return x
 }
 
@@ -75,8 +90,8 @@ func scores(s bench.Sample, artifact func(proofhouse.Digest) ([]byte, error)) ma
 	}
 }
 
-func transcript(s bench.Sample, x sample, r bench.Result) []any {
-	e := &events{sample: s, uuid: x.UUID}
+func transcript(s bench.Sample, x sample, r bench.Result, talk *conversation) []any {
+	e := &events{sample: s, run: bench.Result{Config: r.Config}, uuid: x.UUID}
 	e.begin("init", "init", 0)
 	e.out = append(e.out, sampleInit{
 		happening: e.at("sample_init", 0), Sample: initial{Input: x.Input, Target: x.Target, ID: x.ID}, State: initialState{Messages: x.Messages},
@@ -85,7 +100,16 @@ func transcript(s bench.Sample, x sample, r bench.Result) []any {
 	e.begin("", "solvers", 0)
 	e.begin("agent", label(r.Agent), 0)
 	for _, line := range s.Events {
+		if talk != nil {
+			talk.until(e, line.At)
+			if line.Kind == "model" && line.Model != nil && line.Model.Error == "" && line.Model.Stop != "" || line.Kind == "tool" || line.Kind == "compaction" {
+				continue // the conversation says it better
+			}
+		}
 		e.add(line)
+	}
+	if talk != nil {
+		talk.until(e, math.MaxInt64)
 	}
 	e.end(s.Took)
 	e.end(s.Took)
@@ -114,8 +138,9 @@ func newProbe(p sandbox.ProbeReport) sandbox.ProbeReport {
 func (x sample) summary() summary {
 	y := summary{
 		ID: x.ID, Epoch: x.Epoch, Input: x.Input, Target: x.Target,
-		Metadata:  thinMetadata{Class: x.Metadata.Class, Language: x.Metadata.Language, Level: x.Metadata.Level, Cluster: x.Metadata.Cluster},
-		StartedAt: x.StartedAt, CompletedAt: x.CompletedAt, TotalTime: x.TotalTime, WorkingTime: x.WorkingTime, UUID: x.UUID,
+		Metadata:   thinMetadata{Class: x.Metadata.Class, Language: x.Metadata.Language, Level: x.Metadata.Level, Cluster: x.Metadata.Cluster},
+		ModelUsage: x.ModelUsage,
+		StartedAt:  x.StartedAt, CompletedAt: x.CompletedAt, TotalTime: x.TotalTime, WorkingTime: x.WorkingTime, UUID: x.UUID,
 		Retries: max(0, x.Metadata.Attempts-1), Completed: true, MessageCount: len(x.Messages),
 	}
 	if x.Scores != nil {

@@ -48,7 +48,7 @@ type spec struct {
 	Dataset             dataset           `json:"dataset"`
 	Sandbox             *sandboxSpec      `json:"sandbox,omitempty"`
 	Model               string            `json:"model"`
-	ModelGenerateConfig struct{}          `json:"model_generate_config"`
+	ModelGenerateConfig generate          `json:"model_generate_config"`
 	ModelArgs           struct{}          `json:"model_args"`
 	Config              config            `json:"config"`
 	Packages            map[string]string `json:"packages"`
@@ -79,6 +79,8 @@ type config struct {
 	ContinueOnFail bool     `json:"continue_on_fail"`
 	TimeLimit      int      `json:"time_limit,omitempty"` // seconds
 	MaxSamples     int      `json:"max_samples,omitempty"`
+	TokenLimit     int64    `json:"token_limit,omitempty"`   // of each sample
+	MessageLimit   int      `json:"message_limit,omitempty"` // of each sample
 }
 
 // runMetadata is ours.
@@ -145,11 +147,11 @@ type intervalParams struct {
 }
 
 type stats struct {
-	StartedAt              string     `json:"started_at"`
-	CompletedAt            string     `json:"completed_at"`
-	ModelUsage             struct{}   `json:"model_usage"`
-	RoleUsage              struct{}   `json:"role_usage"`
-	ConnectionLimitHistory []struct{} `json:"connection_limit_history"`
+	StartedAt              string           `json:"started_at"`
+	CompletedAt            string           `json:"completed_at"`
+	ModelUsage             map[string]usage `json:"model_usage"`
+	RoleUsage              struct{}         `json:"role_usage"`
+	ConnectionLimitHistory []struct{}       `json:"connection_limit_history"`
 }
 
 // failure is EvalError.
@@ -183,7 +185,9 @@ type sample struct {
 	Metadata    sampleMetadata   `json:"metadata"`
 	Store       struct{}         `json:"store"`
 	Events      []any            `json:"events"`
-	ModelUsage  struct{}         `json:"model_usage"`
+	EventsData  *eventsData      `json:"events_data,omitempty"`
+	ModelUsage  map[string]usage `json:"model_usage"`
+	TurnCount   int              `json:"turn_count,omitempty"`
 	RoleUsage   struct{}         `json:"role_usage"`
 	StartedAt   string           `json:"started_at,omitempty"`
 	CompletedAt string           `json:"completed_at,omitempty"`
@@ -193,19 +197,6 @@ type sample struct {
 	Error       *failure         `json:"error,omitempty"`
 	Attachments struct{}         `json:"attachments"`
 	Limit       *limit           `json:"limit,omitempty"`
-}
-
-type message struct {
-	ID      string `json:"id"`
-	Content string `json:"content"`
-	Source  string `json:"source"`
-	Role    string `json:"role"`
-}
-
-type output struct {
-	Model      string     `json:"model"`
-	Choices    []struct{} `json:"choices"`
-	Completion string     `json:"completion"`
 }
 
 type limit struct {
@@ -275,7 +266,7 @@ type summary struct {
 	Target       string           `json:"target"`
 	Metadata     thinMetadata     `json:"metadata"`
 	Scores       map[string]score `json:"scores,omitempty"`
-	ModelUsage   struct{}         `json:"model_usage"`
+	ModelUsage   map[string]usage `json:"model_usage"`
 	RoleUsage    struct{}         `json:"role_usage"`
 	StartedAt    string           `json:"started_at,omitempty"`
 	CompletedAt  string           `json:"completed_at,omitempty"`
