@@ -50,6 +50,8 @@ type Spent struct {
 	// the calls' time: retries, and queueing for a place.
 	Took   time.Duration `json:"took"`
 	Waited time.Duration `json:"waited"`
+	// Queued is the part of Waited in which this house held the calls back.
+	Queued time.Duration `json:"queued,omitempty"`
 }
 
 // Tokens are all that were used, in and out.
@@ -59,7 +61,7 @@ func (s Spent) Tokens() int64 { return s.Usage.In() + s.Usage.Output }
 func (s Spent) Plus(t Spent) Spent {
 	return Spent{
 		s.Turns + t.Turns, s.Usage.Plus(t.Usage), s.NanoDollars + t.NanoDollars, s.Retries + t.Retries, s.Failures + t.Failures,
-		s.Refusals + t.Refusals, s.Took + t.Took, s.Waited + t.Waited,
+		s.Refusals + t.Refusals, s.Took + t.Took, s.Waited + t.Waited, s.Queued + t.Queued,
 	}
 }
 
@@ -67,7 +69,7 @@ func (s Spent) Plus(t Spent) Spent {
 func spentOn(c ModelCall, p chat.Prices) Spent {
 	s := Spent{
 		Turns: 1, Usage: c.Output.Usage, NanoDollars: p.Of(c.Output.Usage), Retries: len(c.Output.Retries),
-		Took: c.Output.Took, Waited: max(0, c.Whole-c.Output.Took),
+		Took: c.Output.Took, Waited: max(0, c.Whole-c.Output.Took), Queued: c.Output.Queued,
 	}
 	if c.Output.Refusal != "" || c.Output.StopReason == chat.ContentFilter {
 		s.Refusals = 1

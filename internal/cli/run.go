@@ -166,6 +166,10 @@ func printResult(w io.Writer, r bench.Result, out string) {
 	fmt.Fprintf(w, "\n%s on %s: %d of %d samples solved (%.0f %%, 95 %% interval %.0f to %.0f %%)\n",
 		r.Agent, r.Suite.Name, s.Solved, s.Scored, 100*s.Rate, 100*s.Clustered.Low, 100*s.Clustered.High)
 	fmt.Fprintf(w, "%d infrastructure errors, %d cancelled, %d attempts in all\n", s.Errors, s.Cancelled, s.Attempts)
+	if m := s.Model; m != nil {
+		fmt.Fprintf(w, "%d turns of the model, %d tokens in and %d out, %.4f dollars, %d failures of its provider\n",
+			m.Turns, m.Usage.In(), m.Usage.Output, float64(m.NanoDollars)/1e9, m.Failures)
+	}
 	if s.Survivors > 0 {
 		fmt.Fprintf(w, "%d submissions broke the fixed build too: they lie in the quarantine, see SECURITY.md\n", s.Survivors)
 	}

@@ -21,6 +21,7 @@ func TestExamples(t *testing.T) {
 	for name, runs := range map[string][]bench.Result{
 		"one.html":     {benchtest.Result("baseline", 1, k)},
 		"compare.html": {benchtest.Result("ladder", 1, k), benchtest.Result("baseline", 1, k), benchtest.Result("noop", 1, k)},
+		"model.html":   {withModel(k)},
 		"many.html":    {benchtest.Result("baseline", 42, k)},
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), written(t, Input{Runs: runs, Artifact: k.Read}), 0o644); err != nil {

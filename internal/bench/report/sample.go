@@ -296,7 +296,7 @@ func usages(s bench.Sample, r bench.Result) []usage {
 	if s.Attempts > 1 {
 		all = append(all, usage{Name: "Attempts", Took: word(fmt.Sprintf("%d", s.Attempts)), Of: "the sample was begun again", Alarm: true})
 	}
-	return all
+	return append(all, modelUsage(s, r)...)
 }
 
 // lengthOf is a share as a length, at most the whole.

@@ -97,7 +97,7 @@ func newView(runs []bench.Result, artifact func(proofhouse.Digest) ([]byte, erro
 	v := view{
 		Agent: label(r.Agent), Suite: label(r.Suite.Name), Run: label(string(r.Run)),
 		Status: status(r), Problem: line(r.Error),
-		Notes: notes(r), Head: newHeadline(r), Ways: ways(r), Counts: tallies(r),
+		Notes: notes(r), Head: newHeadline(r), Ways: ways(r), Counts: append(tallies(r), modelTallies(r)...),
 		Charts: newCharts(runs[:min(len(runs), maxCompare)]),
 		Groups: []groups{
 			newGroups("Weakness class", r.Summary.ByClass),
@@ -106,7 +106,7 @@ func newView(runs []bench.Result, artifact func(proofhouse.Digest) ([]byte, erro
 		},
 		Compare: newComparison(runs),
 		Long:    len(r.Samples) > maxPrinted,
-		Machine: machineFacts(r), Setup: setupFacts(r),
+		Machine: machineFacts(r), Setup: append(setupFacts(r), modelFacts(r)...),
 	}
 	for i, s := range r.Samples {
 		v.Samples = append(v.Samples, newSample(i+1, s, r, artifact))
