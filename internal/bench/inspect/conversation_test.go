@@ -41,9 +41,15 @@ func withModel(k benchtest.Kept) bench.Result {
 	}
 	said := func(role chat.Role, text string) *chat.Message { return &chat.Message{Role: role, Text: text} }
 	steps := []bench.Step{
-		{Said: said(chat.System, "You are careful.")}, {Said: said(chat.User, "Find it.")}, {Call: first}, {Tool: tool("1", "a file", nil)},
-		{Tool: tool("2", "", &chat.ToolError{Type: "parsing", Message: "not an object"})}, {Compaction: &bench.Compaction{Cleared: []int{3}, Marker: "(cleared)", From: 1, To: 2, Before: 900, After: 500}},
-		{Call: answer("It is \x1b[31mthis.", benchtest.Call("3", "submit", map[string]string{}))}, {Said: said(chat.User, "Please proceed.")}, {Call: answer("Done.")},
+		{Said: said(chat.System, "You are careful.")},
+		{Said: said(chat.User, "Find it.")},
+		{Call: first},
+		{Tool: tool("1", "a file", nil)},
+		{Tool: tool("2", "", &chat.ToolError{Type: "parsing", Message: "not an object"})},
+		{Compaction: &bench.Compaction{Cleared: []int{3}, Marker: "(cleared)", From: 1, To: 2, Before: 900, After: 500}},
+		{Call: answer("It is \x1b[31mthis.", benchtest.Call("3", "submit", map[string]string{}))},
+		{Said: said(chat.User, "Please proceed.")},
+		{Call: answer("Done.")},
 	}
 	for i := range steps {
 		steps[i].At = time.Duration(i+1) * 100 * time.Millisecond
