@@ -392,6 +392,9 @@ func (a Announce) apply(c *Case, _ proofhouse.Actor, now time.Time) error {
 type Share struct {
 	Grant GrantID
 	To    proofhouse.OrganisationID
+	// Sponsored says that it shares because the body puts the partner forward. Such
+	// a grant ends when the body no longer does; any other does not.
+	Sponsored bool
 }
 
 // Kind implements Act.
@@ -404,7 +407,12 @@ func (a Share) apply(c *Case, _ proofhouse.Actor, now time.Time) error {
 	if a.To == c.Rules.Body {
 		return proofhouse.Errorf(proofhouse.Invalid, nil, "the reviewing body is no partner: lend it the model instead")
 	}
-	return c.grant(Grant{ID: a.Grant, To: a.To, Side: PartnerSide, From: now})
+	if a.Sponsored {
+		if i, there := c.nominee(a.To); !there || !c.Nominees[i].Sponsored || !c.Withdrawn.IsZero() {
+			return proofhouse.Errorf(proofhouse.Refused, nil, "the body does not sponsor %s: share with it as your own partner", a.To)
+		}
+	}
+	return c.grant(Grant{ID: a.Grant, To: a.To, Side: PartnerSide, Sponsored: a.Sponsored, From: now})
 }
 
 // Unshare ends a partner's grant.

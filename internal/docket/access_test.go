@@ -28,7 +28,7 @@ func TestRefusals(t *testing.T) {
 		{"lent to somebody else", dev, Lend{"g2", "bank"}, proofhouse.Invalid},
 		{"a grant's name twice", dev, Lend{"g1", "indie"}, proofhouse.Conflict},
 		{"a grant's name in look-alikes", dev, Lend{"gａ", "indie"}, proofhouse.Invalid},
-		{"the body as its own partner", dev, Share{"g2", "institute"}, proofhouse.Invalid},
+		{"the body as its own partner", dev, Share{Grant: "g2", To: "institute"}, proofhouse.Invalid},
 		{"a partner's grant ended as the review's", dev, End{"g9"}, proofhouse.NotFound},
 		{"the review's grant ended as a partner's", dev, Unshare{"g1"}, proofhouse.NotFound},
 		{"resumed without a pause", dev, ResumeAccess{}, proofhouse.Refused},
@@ -124,7 +124,7 @@ func TestWindow(t *testing.T) {
 func TestWithdraw(t *testing.T) {
 	c, now := play(t, profile(t, "institute"), opened(
 		step{registrar, Join{tester}, 0}, step{dev, Ask{}, 0}, step{dev, Lend{"g1", "institute"}, 0}, step{dev, Lend{"g2", "indie"}, 0},
-		step{dev, Share{"g3", "bank"}, day}, step{dev, Withdraw{}, day})...)
+		step{dev, Share{Grant: "g3", To: "bank"}, day}, step{dev, Withdraw{}, day})...)
 	s := c.At(now)
 	if s.Engagement != Ended || s.Access != AccessEnded || len(s.Live) != 1 || s.Live[0].ID != "g3" {
 		t.Errorf("after the withdrawal: %+v", s)
@@ -169,7 +169,7 @@ func TestClockJumps(t *testing.T) {
 // reason why the developer could not share with it.
 func TestRegistrarCannotKeepPartnersOut(t *testing.T) {
 	bank := proofhouse.Actor{Organisation: "bank", Person: "pat", Role: proofhouse.Tester}
-	c, now := play(t, profile(t, "institute"), opened(step{registrar, Join{bank}, 0}, step{dev, Share{"g1", "bank"}, 0}, step{dev, Withdraw{}, day})...)
+	c, now := play(t, profile(t, "institute"), opened(step{registrar, Join{bank}, 0}, step{dev, Share{Grant: "g1", To: "bank"}, 0}, step{dev, Withdraw{}, day})...)
 	if s := c.At(now); len(s.Live) != 1 {
 		t.Errorf("the bank's access is gone: %+v", s)
 	}
@@ -177,9 +177,7 @@ func TestRegistrarCannotKeepPartnersOut(t *testing.T) {
 
 // TestEveryone tries each act by each role that the table does not name.
 func TestEveryone(t *testing.T) {
-	c, now := play(t, profile(t, "institute"), opened(
-		step{registrar, Join{evaluator}, 0}, step{registrar, Join{authority}, 0}, step{registrar, Join{security}, 0}, step{registrar, Join{coordinator}, 0},
-		step{registrar, Join{consultee}, 0}, step{registrar, Join{sister}, 0}, step{registrar, Join{tester}, 0}, step{registrar, Join{auditor}, 0}, step{dev, Join{partner}, 0})...)
+	c, now := play(t, profile(t, "institute"), opened(everyoneJoins...)...)
 	for _, a := range allActs {
 		for _, by := range everyone {
 			if !slices.Contains(who(a.Kind()), by) && a.Kind() != KindOpen {

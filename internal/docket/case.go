@@ -44,6 +44,18 @@ type Case struct {
 	Window Window
 	Grants []Grant
 
+	Registrations []Registration
+	Runs          []Run
+	// Exhibits are evidence from elsewhere, which counts as nothing of ours.
+	Exhibits       []Exhibit
+	Consultations  []Consultation
+	Determinations []Determination
+	// Rounds are the reconsiderations that the developer asked for.
+	Rounds []Round
+
+	PartnerCriteria []PartnerCriteria
+	Nominees        []Nominee
+
 	Withdrawn time.Time
 	// Releases are what the developer announced, in order.
 	Releases []Release
@@ -238,10 +250,15 @@ func (c Case) engagement() Engagement {
 	switch {
 	case c.Asked.IsZero():
 		return NotAsked
-	case !c.Withdrawn.IsZero():
+	case len(c.Determinations) == 0 && c.Withdrawn.IsZero():
+		return Open
+	case len(c.Determinations) == 0:
 		return Ended
+	// What was determined before a withdrawal stays.
+	case !c.Withdrawn.IsZero() || c.Determinations[len(c.Determinations)-1].Round == c.round():
+		return Determined
 	}
-	return Open
+	return Reconsidering
 }
 
 func (c Case) access(now time.Time) Access {

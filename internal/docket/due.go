@@ -28,6 +28,38 @@ func (c Case) Clocks() []Clock {
 		}
 		all = append(all, Clock{What: what, From: from, Due: days.After(from, c.Rules.Calendar), Met: met})
 	}
-	add("taking up the case", c.Opened, c.Accepted, c.Rules.Clocks.Acceptance)
+	clocks := c.Rules.Clocks
+	add("taking up the case", c.Opened, c.Accepted, clocks.Acceptance)
+	add("the determination", c.Asked, c.determined(0), clocks.Determination)
+	for _, r := range c.Rounds {
+		add("the reconsideration", r.Asked, c.determined(r.Number), clocks.Reconsideration)
+	}
+	for _, k := range c.Consultations {
+		add("the answer of "+string(k.Organisation), k.Asked, k.Answered, clocks.Consultation)
+	}
+	for _, n := range c.Nominees {
+		next := func(i int) time.Time {
+			if i < len(n.Answers) {
+				return n.Answers[i].At
+			}
+			return time.Time{}
+		}
+		add("the answer to the nomination of "+string(n.Organisation), n.Nominated, next(0), clocks.PartnerAnswer)
+		for i, a := range n.Answers {
+			if a.Step == Appeals {
+				add("the answer to the appeal for "+string(n.Organisation), a.At, next(i+1), clocks.PartnerAppeal)
+			}
+		}
+	}
 	return all
+}
+
+// determined is when the first determination of a round was signed.
+func (c Case) determined(round int) time.Time {
+	for _, d := range c.Determinations {
+		if d.Round == round {
+			return d.At
+		}
+	}
+	return time.Time{}
 }

@@ -42,7 +42,7 @@ func play(t testing.TB, rules *Profile, steps ...step) (Case, time.Time) {
 	c, now := New("case-1", rules), start
 	for i, s := range steps {
 		now = now.Add(s.after)
-		next, err := c.Apply(Event{s.by, s.act}, now)
+		next, err := c.Apply(Event{s.by, sign(c, s.by, s.act)}, now)
 		if err != nil {
 			t.Fatalf("step %d, %s: %v", i+1, s.act.Kind(), err)
 		}
@@ -63,6 +63,73 @@ func opened(more ...step) []step {
 func (a MoveWindow) signed(id proofhouse.CaseID) MoveWindow {
 	a.Signed = Signature{Over: a.ToSign(id), Bytes: []byte("signature")}
 	return a
+}
+
+// everyoneJoins makes all people of the tests members.
+var everyoneJoins = []step{
+	{registrar, Join{evaluator}, 0},
+	{registrar, Join{authority}, 0},
+	{registrar, Join{security}, 0},
+	{registrar, Join{coordinator}, 0},
+	{registrar, Join{consultee}, 0},
+	{registrar, Join{sister}, 0},
+	{registrar, Join{tester}, 0},
+	{registrar, Join{auditor}, 0},
+	{dev, Join{partner}, 0},
+}
+
+// digestOf is a digest of nothing in particular.
+func digestOf(s string) proofhouse.Digest { return proofhouse.DigestOf([]byte(s)) }
+
+// criteria are of one cell: 100 tasks once, covered above a half.
+func criteria() Criteria {
+	return Criteria{
+		Suites: []SuiteCommitment{{"open-1", digestOf("suite"), 100}}, Variants: []string{"helpful-only"},
+		Agents: []Agent{{"react", digestOf("prompts")}}, Budget: Budget{Tokens: 1_000_000}, Epochs: 1, Threshold: 500_000, Rule: FixedSample,
+		Level: 950_000, Analysis: "1", Exclusions: []string{},
+	}
+}
+
+var salt = Salt{1}
+
+var cell = Cell{"helpful-only", "react"}
+
+// sign gives an act its signature, over what it says in the case as it is.
+func sign(c Case, by proofhouse.Actor, a Act) Act {
+	with := func(d proofhouse.Digest) Signature { return Signature{Over: d, Bytes: []byte("signature")} }
+	switch a := a.(type) {
+	case MoveWindow:
+		return a.signed(c.ID)
+	case Countersign:
+		if r, err := c.registration(a.Version); err == nil {
+			a.Signed = with(r.ToCountersign(c.ID))
+		}
+		return a
+	case Answer:
+		a.Signed = with(a.ToSign(c, by.Organisation))
+		return a
+	case Waive:
+		a.Signed = with(a.ToSign(c))
+		return a
+	case Determine:
+		a.Signed = with(a.ToSign(c))
+		return a
+	}
+	return a
+}
+
+// evaluated is a case with evidence: solved of the 100 tasks.
+func evaluated(solved int) []step {
+	return append(opened(everyoneJoins...),
+		step{dev, Ask{}, 0}, step{registrar, Register{criteria(), salt}, day}, step{dev, Countersign{Version: 1}, 0}, step{dev, Lend{"body", "institute"}, 0},
+		step{evaluator, StartRun{"run-1", 1, criteria().As(cell)}, day},
+		step{evaluator, FinishRun{Run: "run-1", Evidence: digestOf("run"), Tally: Tally{Solved: solved, Samples: 100}, Tokens: 7}, day},
+	)
+}
+
+// consulted is evaluated, and the required consultee agrees.
+func consulted(solved int) []step {
+	return append(evaluated(solved), step{registrar, Consult{"cyber-centre"}, 0}, step{consultee, Answer{View: Agrees, Reason: "as measured"}, day})
 }
 
 // refused applies an event that must be refused with kind, and changes nothing.

@@ -38,8 +38,8 @@ func TestHistories(t *testing.T) {
 		}
 	}
 	t.Log(all)
-	for _, what := range []string{"open", "paused", "ended", "none", "moved", "clock", "late"} {
-		if all[what] < histories/100 {
+	for _, what := range []string{"open", "paused", "ended", "none", "moved", "clock", "late", "the determination", "the reconsideration", "the answer of cyber-centre", "the answer to the nomination of bank", "the answer to the appeal for bank"} {
+		if all[what] < histories/300 {
 			t.Errorf("only %d histories came to %q", all[what], what)
 		}
 	}
@@ -82,7 +82,9 @@ type slowCase struct {
 	ruled
 	opened, accepted, asked, first, end, plan, withdrawn time.Time
 	pauses                                               [][2]time.Time
-	ended                                                map[GrantID]time.Time
+
+	consulted, answered, determined, reasked, nominated, declined, appealed, decided time.Time
+	ended                                                                            map[GrantID]time.Time
 }
 
 func (s slowCase) after(from time.Time, days Days) time.Time {
@@ -123,6 +125,22 @@ func (s *slowCase) took(a Act, now time.Time) {
 		s.pauses[len(s.pauses)-1][1] = now
 	case MoveWindow:
 		s.end = a.End
+	case Consult:
+		s.consulted = now
+	case Answer:
+		s.answered = now
+	case Determine:
+		s.determined = now
+	case Reconsider:
+		s.reasked = now
+	case Nominate:
+		s.nominated = now
+	case Decline:
+		s.declined = now
+	case Appeal:
+		s.appealed = now
+	case Sponsor:
+		s.decided = now
 	case Withdraw:
 		if s.withdrawn.IsZero() {
 			s.withdrawn = now
@@ -150,12 +168,22 @@ func history(t *testing.T, r *rand.Rand, rules []ruled, met map[string]int) {
 	s.opened = now
 	c := New("case-1", s.Profile)
 	c.Opened, c.Changed, c.Codename, c.Members = now, now, "heron", everyone
+	// A sixth of the histories are mostly of the other clocks.
+	others, events := r.IntN(6) == 0, 4+r.IntN(8)
+	if others {
+		events += 6
+		c.Registrations = countersigned
+		c.PartnerCriteria = []PartnerCriteria{{Version: 1, Criteria: []Criterion{{ID: "defends"}, {ID: "secure"}}}}
+	}
 	if r.IntN(4) > 0 {
 		c.Accepted, s.accepted = now, now
 	}
-	for range 4 + r.IntN(8) {
+	for range events {
 		now = now.Add(time.Duration(r.Int64N(int64(5*86400))) * time.Second)
 		e := someEvent(r, c, now)
+		if others && r.IntN(6) > 0 {
+			e = otherEvent(r, c)
+		}
 		next, err := c.Apply(e, now)
 		if err != nil {
 			if e.By == dev && (e.Act.Kind() == KindWithdraw || e.Act.Kind() == KindAnnounce) {
@@ -203,6 +231,7 @@ func history(t *testing.T, r *rand.Rand, rules []ruled, met map[string]int) {
 			t.Errorf("the clock for %s runs from %s to %s, met %s; by hand from %s to %s, met %s", k.What, k.From, k.Due, k.Met, from, s.after(from, days), done)
 		}
 		met["clock"]++
+		met[k.What]++
 		if k.Late(now) {
 			met["late"]++
 		}
@@ -214,6 +243,16 @@ func (s slowCase) due(what string) (from time.Time, days Days, done time.Time) {
 	switch what {
 	case "taking up the case":
 		return s.opened, s.Clocks.Acceptance, s.accepted
+	case "the determination":
+		return s.asked, s.Clocks.Determination, s.determined
+	case "the answer of cyber-centre":
+		return s.consulted, s.Clocks.Consultation, s.answered
+	case "the answer to the nomination of bank":
+		return s.nominated, s.Clocks.PartnerAnswer, s.declined
+	case "the answer to the appeal for bank":
+		return s.appealed, s.Clocks.PartnerAppeal, s.decided
+	case "the reconsideration":
+		return s.reasked, s.Clocks.Reconsideration, time.Time{}
 	}
 	panic(fmt.Sprintf("a clock for %s", what))
 }
@@ -243,4 +282,36 @@ func someEvent(r *rand.Rand, c Case, now time.Time) Event {
 	default:
 		return Event{dev, []Act{Withdraw{}, Announce{}}[r.IntN(2)]}
 	}
+}
+
+// countersigned are criteria under which an authority may sign.
+var countersigned = []Registration{{Version: 1, Criteria: criteria(), Countersigned: time.Unix(1, 0)}}
+
+// otherEvent is an event that starts or meets a clock besides the window's. Each comes
+// once, so that one time says when.
+func otherEvent(r *rand.Rand, c Case) Event {
+	sign := func(by proofhouse.Actor, a Act) Event { return Event{by, sign(c, by, a)} }
+	switch n := r.IntN(9); {
+	case n == 0:
+		return Event{dev, Ask{}}
+	case n < 3 && len(c.Consultations) == 0:
+		return Event{registrar, Consult{"cyber-centre"}}
+	case n < 4:
+		return sign(consultee, Answer{View: Agrees, Reason: "yes"})
+	case n < 6 && len(c.Determinations) == 0:
+		return sign(authority, Determine{Outcome: Undetermined, Registration: 1})
+	case n < 7 && len(c.Rounds) == 0:
+		return Event{dev, Reconsider{"no"}}
+	}
+	switch i, there := c.nominee("bank"); {
+	case !there:
+		return Event{coordinator, Nominate{"bank", "The Bank"}}
+	case len(c.Nominees[i].Answers) == 0:
+		return Event{coordinator, decline}
+	case len(c.Nominees[i].Answers) == 1:
+		return Event{partner, appeal}
+	case len(c.Nominees[i].Answers) == 2:
+		return Event{authority, sponsor}
+	}
+	return Event{dev, Announce{}}
 }

@@ -28,10 +28,36 @@ const (
 	KindUnshare    Kind = "end a partner's grant"
 )
 
+// The acts of evidence and determination.
+const (
+	KindRegister    Kind = "register criteria"
+	KindCountersign Kind = "countersign criteria"
+	KindStartRun    Kind = "start a run"
+	KindFinishRun   Kind = "finish a run"
+	KindAttach      Kind = "attach evidence from elsewhere"
+	KindConsult     Kind = "consult"
+	KindAnswer      Kind = "answer a consultation"
+	KindWaive       Kind = "waive a consultation"
+	KindDetermine   Kind = "sign a determination"
+	KindReconsider  Kind = "ask for reconsideration"
+	KindAppoint     Kind = "appoint a tester"
+)
+
+// The acts of choosing partners that the body sponsors.
+const (
+	KindPublish  Kind = "publish criteria for partners"
+	KindNominate Kind = "nominate a partner"
+	KindSponsor  Kind = "sponsor a partner"
+	KindDecline  Kind = "decline to sponsor a partner"
+	KindAppeal   Kind = "appeal for a partner"
+)
+
 // Kinds are all acts, in the order of the page that lists them.
 var Kinds = []Kind{
 	KindOpen, KindAccept, KindJoin, KindLeave, KindAsk, KindPlan, KindLend, KindEnd, KindPause, KindResume, KindMoveWindow,
 	KindWithdraw, KindAnnounce, KindShare, KindUnshare,
+	KindRegister, KindCountersign, KindStartRun, KindFinishRun, KindAttach, KindConsult, KindAnswer, KindWaive, KindDetermine, KindReconsider, KindAppoint,
+	KindPublish, KindNominate, KindSponsor, KindDecline, KindAppeal,
 }
 
 // Move says when an act is permitted. What besides depends on the act's own
@@ -50,11 +76,14 @@ type Move struct {
 // not has none.
 func (k Kind) Move() Move {
 	developer := []proofhouse.Role{proofhouse.Developer}
+	registrar := []proofhouse.Role{proofhouse.Registrar}
+	authority := []proofhouse.Role{proofhouse.Authority}
+	undecided := []Engagement{Open, Reconsidering}
 	switch k {
 	case KindOpen:
 		return Move{By: developer}
 	case KindAccept:
-		return Move{By: []proofhouse.Role{proofhouse.Registrar}}
+		return Move{By: registrar}
 	case KindJoin, KindLeave:
 		return Move{By: []proofhouse.Role{proofhouse.Developer, proofhouse.Registrar, proofhouse.Coordinator}, Withdrawn: true}
 	case KindAsk:
@@ -77,6 +106,34 @@ func (k Kind) Move() Move {
 		return Move{By: developer, Withdrawn: true}
 	case KindShare, KindUnshare:
 		return Move{By: developer, Withdrawn: true}
+	case KindRegister:
+		return Move{By: registrar, Engagement: []Engagement{NotAsked, Open}}
+	case KindCountersign:
+		return Move{By: developer}
+	case KindStartRun:
+		return Move{By: []proofhouse.Role{proofhouse.Evaluator, proofhouse.Tester}}
+	case KindFinishRun:
+		return Move{By: []proofhouse.Role{proofhouse.Evaluator, proofhouse.Tester}, Withdrawn: true}
+	case KindAttach:
+		return Move{By: []proofhouse.Role{proofhouse.Developer, proofhouse.Registrar, proofhouse.Evaluator, proofhouse.Consultee, proofhouse.Tester}}
+	case KindConsult:
+		return Move{By: registrar, Engagement: undecided}
+	case KindAnswer:
+		return Move{By: []proofhouse.Role{proofhouse.Consultee}, Engagement: undecided}
+	case KindWaive, KindDetermine:
+		return Move{By: authority, Engagement: undecided}
+	case KindReconsider:
+		return Move{By: developer, Engagement: []Engagement{Determined}}
+	case KindAppoint:
+		return Move{By: registrar, Engagement: []Engagement{Reconsidering}}
+	case KindPublish:
+		return Move{By: []proofhouse.Role{proofhouse.Coordinator}}
+	case KindNominate:
+		return Move{By: []proofhouse.Role{proofhouse.Developer, proofhouse.Coordinator}}
+	case KindSponsor, KindDecline:
+		return Move{By: []proofhouse.Role{proofhouse.Coordinator, proofhouse.Authority}}
+	case KindAppeal:
+		return Move{By: []proofhouse.Role{proofhouse.Developer, proofhouse.Partner}}
 	}
 	return Move{}
 }

@@ -1,0 +1,220 @@
+package docket
+
+import (
+	"slices"
+	"time"
+
+	"proofhouse/internal/proofhouse"
+)
+
+// PartnerCriteria are by what the body puts partners forward. They are
+// published before they are used; versions are added, never changed.
+type PartnerCriteria struct {
+	Version  int
+	Criteria []Criterion
+	At       time.Time
+	By       proofhouse.Actor
+}
+
+// Criterion is one of them.
+type Criterion struct {
+	ID   string
+	Text string
+}
+
+// Nominee is an organisation that somebody proposes as a partner whose access
+// the body would sponsor.
+type Nominee struct {
+	Organisation proofhouse.OrganisationID
+	Title        string // what people call it
+	Nominated    time.Time
+	By           proofhouse.Actor
+	Sponsored    bool
+	// Answers are what the body said and the partner asked, in order.
+	Answers []PartnerAnswer
+}
+
+// PartnerAnswer is one step in the choice of a partner.
+type PartnerAnswer struct {
+	Step PartnerStep
+	// Version and Criterion are by which published criterion; only an appeal has none.
+	Version   int
+	Criterion string
+	Reason    string
+	At        time.Time
+	By        proofhouse.Actor
+}
+
+// PartnerStep is what was said.
+type PartnerStep string
+
+// The steps.
+const (
+	Sponsors PartnerStep = "sponsors"
+	Declines PartnerStep = "declines to sponsor"
+	Appeals  PartnerStep = "appeals"
+)
+
+// Publish publishes criteria for partners.
+type Publish struct{ Criteria []Criterion }
+
+// Kind implements Act.
+func (Publish) Kind() Kind { return KindPublish }
+
+func (a Publish) apply(c *Case, by proofhouse.Actor, now time.Time) error {
+	if len(a.Criteria) == 0 || len(a.Criteria) > maxList {
+		return proofhouse.Errorf(proofhouse.Invalid, nil, "publish 1 to %d criteria", maxList)
+	}
+	for i, k := range a.Criteria {
+		if err := name("the criterion's name", k.ID); err != nil {
+			return err
+		}
+		if err := plain("the criterion", k.Text); err != nil {
+			return err
+		}
+		if slices.ContainsFunc(a.Criteria[:i], func(o Criterion) bool { return o.ID == k.ID }) {
+			return proofhouse.Errorf(proofhouse.Invalid, nil, "two criteria have one name")
+		}
+	}
+	c.PartnerCriteria = append(slices.Clip(c.PartnerCriteria), PartnerCriteria{len(c.PartnerCriteria) + 1, slices.Clone(a.Criteria), now, by})
+	return nil
+}
+
+// Nominate proposes a partner.
+type Nominate struct {
+	Organisation proofhouse.OrganisationID
+	Title        string
+}
+
+// Kind implements Act.
+func (Nominate) Kind() Kind { return KindNominate }
+
+func (a Nominate) apply(c *Case, by proofhouse.Actor, now time.Time) error {
+	if err := name("the partner's name", string(a.Organisation)); err != nil {
+		return err
+	}
+	if err := plain("the partner's title", a.Title); err != nil {
+		return err
+	}
+	if a.Organisation == c.Rules.Body {
+		return proofhouse.Errorf(proofhouse.Invalid, nil, "the reviewing body is no partner")
+	}
+	if _, there := c.nominee(a.Organisation); there {
+		return proofhouse.Errorf(proofhouse.Conflict, nil, "%s has been nominated already", a.Organisation)
+	}
+	c.Nominees = append(slices.Clip(c.Nominees), Nominee{Organisation: a.Organisation, Title: a.Title, Nominated: now, By: by})
+	return nil
+}
+
+func (c Case) nominee(o proofhouse.OrganisationID) (int, bool) {
+	i := slices.IndexFunc(c.Nominees, func(n Nominee) bool { return n.Organisation == o })
+	return i, i >= 0
+}
+
+// Sponsor puts a partner forward. The developer may then share with it as
+// sponsored, or not.
+type Sponsor struct {
+	Organisation proofhouse.OrganisationID
+	Criterion    string
+	Reason       string
+}
+
+// Kind implements Act.
+func (Sponsor) Kind() Kind { return KindSponsor }
+
+func (a Sponsor) apply(c *Case, by proofhouse.Actor, now time.Time) error {
+	return c.answerNominee(a.Organisation, PartnerAnswer{Step: Sponsors, Criterion: a.Criterion, Reason: a.Reason, At: now, By: by})
+}
+
+// Decline is the body's refusal to sponsor a partner, or to go on doing so. It ends the access that
+// the body sponsors, and no other. The partner can appeal.
+type Decline struct {
+	Organisation proofhouse.OrganisationID
+	Criterion    string
+	Reason       string
+}
+
+// Kind implements Act.
+func (Decline) Kind() Kind { return KindDecline }
+
+func (a Decline) apply(c *Case, by proofhouse.Actor, now time.Time) error {
+	return c.answerNominee(a.Organisation, PartnerAnswer{Step: Declines, Criterion: a.Criterion, Reason: a.Reason, At: now, By: by})
+}
+
+// Appeal asks the authority to look at a refusal again. A partner appeals for
+// itself, the developer for any.
+type Appeal struct {
+	Organisation proofhouse.OrganisationID
+	Reason       string
+}
+
+// Kind implements Act.
+func (Appeal) Kind() Kind { return KindAppeal }
+
+func (a Appeal) apply(c *Case, by proofhouse.Actor, now time.Time) error {
+	i, there := c.nominee(a.Organisation)
+	if !there || by.Role == proofhouse.Partner && by.Organisation != a.Organisation {
+		return proofhouse.Errorf(proofhouse.NotFound, nil, "there is no such nominee")
+	}
+	if err := plain("the reason", a.Reason); err != nil {
+		return err
+	}
+	if c.Nominees[i].last() != Declines {
+		return proofhouse.Errorf(proofhouse.Refused, nil, "there is no refusal to appeal against")
+	}
+	c.addAnswer(i, PartnerAnswer{Step: Appeals, Reason: a.Reason, At: now, By: by})
+	return nil
+}
+
+// answerNominee takes the body's answer. To an appeal, only the authority
+// answers, and not the person who declined.
+func (c *Case) answerNominee(o proofhouse.OrganisationID, a PartnerAnswer) error {
+	i, there := c.nominee(o)
+	if !there {
+		return proofhouse.Errorf(proofhouse.NotFound, nil, "there is no such nominee")
+	}
+	n := c.Nominees[i]
+	if err := plain("the reason", a.Reason); err != nil {
+		return err
+	}
+	if a.Version = len(c.PartnerCriteria); a.Version == 0 || !slices.ContainsFunc(c.PartnerCriteria[a.Version-1].Criteria, func(k Criterion) bool { return k.ID == a.Criterion }) {
+		return proofhouse.Errorf(proofhouse.Invalid, nil, "name one of the published criteria")
+	}
+	switch last := n.last(); {
+	case last == a.Step:
+		return proofhouse.Errorf(proofhouse.Conflict, nil, "the body has said so already")
+	case last == Appeals && a.By.Role != proofhouse.Authority:
+		return proofhouse.Errorf(proofhouse.Refused, nil, "the authority answers an appeal")
+	case last == Appeals && n.Answers[len(n.Answers)-2].By.Person == a.By.Person:
+		return proofhouse.Errorf(proofhouse.Refused, nil, "whoever declined does not answer the appeal")
+	}
+	c.addAnswer(i, a)
+	if a.Step == Declines {
+		for j, g := range c.Grants {
+			if g.Sponsored && g.To == o {
+				c.end(j, a.At)
+			}
+		}
+	}
+	return nil
+}
+
+func (n Nominee) last() PartnerStep {
+	if len(n.Answers) == 0 {
+		return ""
+	}
+	return n.Answers[len(n.Answers)-1].Step
+}
+
+func (c *Case) addAnswer(i int, a PartnerAnswer) {
+	c.Nominees = slices.Clone(c.Nominees)
+	n := &c.Nominees[i]
+	n.Answers = append(slices.Clip(n.Answers), a)
+	switch a.Step {
+	case Sponsors:
+		n.Sponsored = true
+	case Declines:
+		n.Sponsored = false
+	case Appeals: // what the body declined stays so until the authority says otherwise
+	}
+}
