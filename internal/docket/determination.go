@@ -211,6 +211,10 @@ func (a Determine) apply(c *Case, by proofhouse.Actor, now time.Time) error {
 	if reg.Countersigned.IsZero() {
 		return proofhouse.Errorf(proofhouse.Refused, nil, "the developer has not countersigned version %d of the criteria", a.Registration)
 	}
+	// Otherwise the authority could choose, of two versions, the one that suits it.
+	if c.round() == 0 && slices.ContainsFunc(c.Registrations[a.Registration:], func(r Registration) bool { return !r.Countersigned.IsZero() }) {
+		return proofhouse.Errorf(proofhouse.Refused, nil, "the developer has countersigned a later version of the criteria: sign under that")
+	}
 	if n := c.round(); n > 0 && c.Rounds[n-1].Registration != a.Registration {
 		return proofhouse.Errorf(proofhouse.Refused, nil, "a reconsideration is under the same criteria, version %d", c.Rounds[n-1].Registration)
 	}

@@ -36,6 +36,7 @@ func TestDetermine(t *testing.T) {
 		{"departs without a reason", consulted(50), authority, determine, proofhouse.Invalid, `proposes "undetermined"`},
 		{"a reason and no departure", consulted(80), authority, Determine{Outcome: Covered, Registration: 1, Departure: "so"}, proofhouse.Invalid, "nothing to depart"},
 		{"no such outcome", consulted(80), authority, Determine{Outcome: "approved", Registration: 1}, proofhouse.Invalid, "the outcome is"},
+		{"a later version is countersigned", append(consulted(80), step{registrar, Register{criteria(), Salt{9}}, 0}, step{dev, Countersign{Version: 2}, 0}), authority, determine, proofhouse.Refused, "a later version"},
 		{"withdrawn", append(consulted(80), step{dev, Withdraw{}, 0}), authority, determine, proofhouse.Refused, "withdrawn"},
 		{"determined already", append(consulted(80), step{authority, determine, 0}), authority, determine, proofhouse.Refused, "it is determined"},
 	} {
@@ -222,7 +223,8 @@ func TestReconsider(t *testing.T) {
 	if c.Runs[1].Counts() {
 		t.Error("the body's run counts in a reconsideration by a tester")
 	}
-	c, _ = play(t, rules, append(slices.Insert(slices.Clone(appointed), len(consulted(80)), step{registrar, Register{criteria(), Salt{9}}, 0}, step{dev, Countersign{Version: 2}, 0}), run(tester, 2, 20)...)...)
+	late := slices.Insert(slices.Clone(appointed), len(consulted(80)), step{registrar, Register{criteria(), Salt{9}}, 0})
+	c, _ = play(t, rules, append(append(late, step{dev, Countersign{Version: 2}, 0}), run(tester, 2, 20)...)...)
 	if c.Runs[1].Counts() {
 		t.Error("a run under other criteria counts in a reconsideration")
 	}
