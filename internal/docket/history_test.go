@@ -169,7 +169,7 @@ func history(t *testing.T, r *rand.Rand, rules []ruled, met map[string]int) {
 	c := New("case-1", s.Profile)
 	c.Opened, c.Changed, c.Codename, c.Members = now, now, "heron", everyone
 	// A sixth of the histories are mostly of the other clocks.
-	others, events := r.IntN(6) == 0, 4+r.IntN(8)
+	others, events := r.IntN(6) == 0, 4+r.IntN(5)
 	if others {
 		events += 6
 		c.Registrations = countersigned
@@ -278,6 +278,9 @@ func someEvent(r *rand.Rand, c Case, now time.Time) Event {
 	case 10:
 		return Event{dev, ResumeAccess{}}
 	case 11, 12:
+		if a := c.access(now); a == NoAccess || a == AccessEnded {
+			return Event{dev, Lend{"tester", "indie"}} // not worth a signature
+		}
 		return Event{dev, MoveWindow{End: in(40)}.signed(c.ID)}
 	default:
 		return Event{dev, []Act{Withdraw{}, Announce{}}[r.IntN(2)]}
