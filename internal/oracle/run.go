@@ -43,12 +43,17 @@ func (s *seat) stop() {
 }
 
 // run runs the build once. What goes wrong with a box, as long as no bound of the run
-// explains it, is tried again once in another box; then it is an error.
+// explains it, is tried again once in another box; then it is an error. A run
+// that the machine starved is made again, once, with more time.
 func (s *seat) run(ctx context.Context, n int, cpu time.Duration) (rawRun, error) {
-	r, err := s.try(ctx, n, cpu)
+	wall := s.rule.wallBound()
+	r, err := s.try(ctx, n, cpu, wall)
 	if err != nil && ctx.Err() == nil {
 		s.stop()
-		r, err = s.try(ctx, n, cpu)
+		r, err = s.try(ctx, n, cpu, wall)
+	}
+	if err == nil && starved(r.result, cpu) {
+		r, err = s.try(ctx, n, cpu, patience*wall)
 	}
 	if err != nil {
 		s.stop()
@@ -60,7 +65,18 @@ func (s *seat) run(ctx context.Context, n int, cpu time.Duration) (rawRun, error
 	return r, nil
 }
 
-func (s *seat) try(ctx context.Context, n int, cpu time.Duration) (rawRun, error) {
+// patience is how much more wall time a starved run gets the second time.
+const patience = 4
+
+// starved says that a run computed all the time and did not get far: its wall
+// time was up before its CPU time, of which it had an eighth of a core or more. A
+// run that sleeps is not starved. What the second run gives stands, starved or
+// not: an input that computes a little on purpose gains nothing by it.
+func starved(r sandbox.Result, cpu time.Duration) bool {
+	return r.Limit == sandbox.BoundWall && r.CPU >= r.Wall/8 && r.CPU < cpu
+}
+
+func (s *seat) try(ctx context.Context, n int, cpu, wall time.Duration) (rawRun, error) {
 	if s.box != nil && s.used {
 		if err := s.box.Reset(ctx); err != nil {
 			s.stop() // whatever the last run did to it, a new box has not seen it
@@ -110,7 +126,7 @@ func (s *seat) try(ctx context.Context, n int, cpu time.Duration) (rawRun, error
 		User:   sandbox.Nobody,
 		Files:  []*os.File{file},
 		Report: &channel, ReportMax: reportMax,
-		CPU: cpu, Wall: s.rule.wallBound(),
+		CPU: cpu, Wall: wall,
 	})
 	r.channel = channel.Bytes()
 	if err != nil {
