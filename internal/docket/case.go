@@ -47,7 +47,9 @@ type Case struct {
 	Registrations []Registration
 	Runs          []Run
 	// Exhibits are evidence from elsewhere, which counts as nothing of ours.
-	Exhibits       []Exhibit
+	Exhibits []Exhibit
+	// Citations are of earlier cases.
+	Citations      []Citation
 	Consultations  []Consultation
 	Determinations []Determination
 	// Rounds are the reconsiderations that the developer asked for.

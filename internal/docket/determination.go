@@ -159,7 +159,7 @@ type Determine struct {
 func (Determine) Kind() Kind { return KindDetermine }
 
 // ToSign is what the authority signs: the outcome with the criteria, what the rule proposes,
-// every run that counts, and every consultee's answer.
+// every run that counts, what is cited, and every consultee's answer.
 func (a Determine) ToSign(c Case) proofhouse.Digest {
 	proposed, runs := c.Propose(a.Registration)
 	var commitment proofhouse.Digest
@@ -177,7 +177,7 @@ func (a Determine) ToSign(c Case) proofhouse.Digest {
 		views = append(views, []any{k.Organisation, k.Round, k.View, k.Reason, k.Answered})
 	}
 	return toSign(c.ID, "determination", []any{
-		len(c.Determinations) + 1, c.round(), a.Outcome, a.Registration, commitment, proposed, runs, evidence, a.Departure, views,
+		len(c.Determinations) + 1, c.round(), a.Outcome, a.Registration, commitment, proposed, runs, evidence, c.Citations, a.Departure, views,
 	})
 }
 

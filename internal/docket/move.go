@@ -35,6 +35,7 @@ const (
 	KindStartRun    Kind = "start a run"
 	KindFinishRun   Kind = "finish a run"
 	KindAttach      Kind = "attach evidence from elsewhere"
+	KindCite        Kind = "cite earlier evidence"
 	KindConsult     Kind = "consult"
 	KindAnswer      Kind = "answer a consultation"
 	KindWaive       Kind = "waive a consultation"
@@ -56,7 +57,7 @@ const (
 var Kinds = []Kind{
 	KindOpen, KindAccept, KindJoin, KindLeave, KindAsk, KindPlan, KindLend, KindEnd, KindPause, KindResume, KindMoveWindow,
 	KindWithdraw, KindAnnounce, KindShare, KindUnshare,
-	KindRegister, KindCountersign, KindStartRun, KindFinishRun, KindAttach, KindConsult, KindAnswer, KindWaive, KindDetermine, KindReconsider, KindAppoint,
+	KindRegister, KindCountersign, KindStartRun, KindFinishRun, KindAttach, KindCite, KindConsult, KindAnswer, KindWaive, KindDetermine, KindReconsider, KindAppoint,
 	KindPublish, KindNominate, KindSponsor, KindDecline, KindAppeal,
 }
 
@@ -116,6 +117,8 @@ func (k Kind) Move() Move {
 		return Move{By: []proofhouse.Role{proofhouse.Evaluator, proofhouse.Tester}, Withdrawn: true}
 	case KindAttach:
 		return Move{By: []proofhouse.Role{proofhouse.Developer, proofhouse.Registrar, proofhouse.Evaluator, proofhouse.Consultee, proofhouse.Tester}}
+	case KindCite:
+		return Move{By: []proofhouse.Role{proofhouse.Registrar, proofhouse.Evaluator, proofhouse.Tester}}
 	case KindConsult:
 		return Move{By: registrar, Engagement: undecided}
 	case KindAnswer:
