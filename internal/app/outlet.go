@@ -31,7 +31,7 @@ func (o outlet) Handle(w http.ResponseWriter, r *http.Request) (call bench.Outsi
 	r.Header.Del("X-Api-Key")
 	r.Header.Set("Authorization", "Bearer "+o.secret)
 	o.gate.Handle(w, r, func(e gate.End) {
-		call.Request, call.Usage, call.NanoDollars, call.Took = proofhouse.Digest(e.Request), e.Usage, e.Charge.NanoDollars, time.Duration(e.Whole)*time.Microsecond
+		call.Usage, call.NanoDollars, call.Took = e.Usage, e.Charge.NanoDollars, time.Duration(e.Whole)*time.Microsecond
 		call.Answered = e.Outcome == gate.Metered || e.Outcome == gate.Unmetered
 		if !call.Answered && r.Context().Err() == nil && len(e.Judged) == 0 {
 			call.Failed = providerFailed(e)

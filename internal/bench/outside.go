@@ -26,7 +26,7 @@ type Outlet interface {
 
 // OutsideCall is what came of a program's request.
 type OutsideCall struct {
-	Request     proofhouse.Digest // of its body; "" if it did not get as far
+	Request     proofhouse.Digest // of path and body; Outside sets it
 	Answered    bool              // by the model
 	Usage       chat.Usage
 	NanoDollars int64
@@ -49,15 +49,32 @@ type outside struct {
 	mu     sync.Mutex    // guards what follows, and Session.talk of a session that never talks itself
 	asking int           // calls under way
 	ended  chan struct{} // closed when one of them ends; nil if nobody waits
+	// earlier are answers that earlier attempts got and this one has not been
+	// given; nil until the first request.
+	earlier map[proofhouse.Digest][]*Passed
 }
 
 // Outside answers a request for the model that a program in the box made. Its
 // error means that the agent is to end, and is the agent's to return:
-// proofhouse.Limit where a budget is used up, as with Generate.
+// proofhouse.Limit where a budget is used up, as with Generate. A request that an
+// earlier attempt made and had answered is not sent: its answer is given again.
 func (s *Session) Outside(w http.ResponseWriter, r *http.Request) error {
 	e := s.engine
 	if e.Outlet == nil || e.opening.Config.Model == nil {
 		return proofhouse.Errorf(proofhouse.Invalid, nil, "this agent needs a model: name one with --model")
+	}
+	request, err := requestDigest(r)
+	if err != nil {
+		http.Error(w, proofhouse.PublicOf(err), http.StatusBadRequest)
+		return nil
+	}
+	again, err := s.given(request)
+	if err != nil {
+		return err
+	}
+	if again != nil {
+		again.answer(w)
+		return nil
 	}
 	if err := s.mayAsk(r.Context()); err != nil {
 		http.Error(w, proofhouse.PublicOf(err), http.StatusForbidden)
@@ -66,7 +83,9 @@ func (s *Session) Outside(w http.ResponseWriter, r *http.Request) error {
 		}
 		return err
 	}
-	call := e.Outlet.Handle(w, r)
+	k := &kept{ResponseWriter: w}
+	call := e.Outlet.Handle(k, r)
+	call.Request = request
 	s.outside.mu.Lock()
 	defer s.outside.mu.Unlock()
 	if s.outside.asking--; s.outside.ended != nil {
@@ -75,6 +94,12 @@ func (s *Session) Outside(w http.ResponseWriter, r *http.Request) error {
 	}
 	if call.Over != nil {
 		return e.fatal(call.Over)
+	}
+	if p := k.passed(call); p != nil && r.Context().Err() == nil {
+		// Kept before it is counted, as with Generate.
+		if err := s.step(Step{Passed: p}); err != nil {
+			return err
+		}
 	}
 	return s.called(call)
 }

@@ -20,6 +20,19 @@ type Step struct {
 	Call       *ModelCall    `json:"call,omitempty"`
 	Tool       *ToolResult   `json:"tool,omitempty"`
 	Compaction *Compaction   `json:"compaction,omitempty"`
+	Passed     *Passed       `json:"passed,omitempty"`
+}
+
+// Passed is an answer that a program in the box got from the model.
+type Passed struct {
+	Request proofhouse.Digest `json:"request"` // of path, query and body
+	Type    string            `json:"type"`    // its content type
+	Body    []byte            `json:"body"`
+	// What it took, which is counted when it is given again after a kill that
+	// came before the journal had the figures.
+	Usage       chat.Usage    `json:"usage"`
+	NanoDollars int64         `json:"nano_dollars"`
+	Took        time.Duration `json:"took"`
 }
 
 // ModelCall is a request to a model and its answer. What was asked is the

@@ -340,3 +340,50 @@ func TestEndOfAccessEndsTheRun(t *testing.T) {
 		t.Errorf("%v, %s, %s", err, r.Status, got.Status)
 	}
 }
+
+// TestTakenUpAgain: what an earlier attempt had an answer for is not sent again;
+// what is new is.
+func TestTakenUpAgain(t *testing.T) {
+	var sent []string
+	var heard []string
+	ask := func(c client, body string) {
+		_, text := c("/v1/chat/completions", body)
+		heard = append(heard, text)
+	}
+	part := 0
+	tr := try(t, func(_ context.Context, c client) int {
+		part++
+		ask(c, "first")
+		ask(c, "first") // twice the same is two answers
+		if part == 2 {
+			ask(c, "second")
+			ask(c, "first")
+		}
+		return 0
+	}, func(n int, r *http.Request) bench.OutsideCall {
+		body, _ := io.ReadAll(r.Body)
+		sent = append(sent, string(body))
+		return answered(n, r)
+	})
+	tr.setup.Verifier = broken{} // the sample is an error of ours, and taken up again
+	tr.files.Store("/out/poc", "BREAK")
+	if got, _, err := tr.run(t); err != nil || got.Status != bench.Errored || len(sent) != 2 {
+		t.Fatalf("%v, %s, sent %v", err, got.Status, sent)
+	}
+	tr.setup.Verifier, tr.setup.Resume = judge{}, true
+	tr.files.Store("/out/poc", "BREAK again")
+	got, _, err := tr.run(t)
+	if err != nil || !got.Score.Solved || got.Attempts != 2 || got.Model.Turns != 4 || got.Model.Usage.Input != 400 {
+		t.Errorf("%v, %+v, %d attempts, %+v", err, got.Score, got.Attempts, got.Model)
+	}
+	if strings.Join(sent, " ") != "first first second first" || strings.Join(heard, " ") != strings.Repeat("answer ", 5)+"answer" {
+		t.Errorf("sent %v, heard %v", sent, heard)
+	}
+}
+
+// broken cannot judge.
+type broken struct{}
+
+func (broken) Verify(context.Context, bench.Case, []byte) (bench.Judgement, error) {
+	return bench.Judgement{}, errors.New("no box")
+}
