@@ -34,6 +34,7 @@ type RunRequest struct {
 	Build    bool
 	Epochs   int
 	Time     time.Duration // of a sample, box set-up included; 0 is each task's own
+	RunTime  time.Duration // of all parts of the run together; 0 sets no bound
 	Level    int           // hint level; -1 is each task's own
 	Parallel int           // samples side by side; 0 is the number of processors
 	Seed     int64
@@ -89,7 +90,7 @@ func (a *App) Run(ctx context.Context, req RunRequest, say func(string)) (_ benc
 
 	setup := bench.Setup{
 		Suite: ref, Public: suite.Public, Trials: trials, Agent: tried,
-		Config:   bench.Config{Epochs: req.Epochs, Time: req.Time, Level: req.Level, Parallel: req.Parallel, Seed: req.Seed},
+		Config:   bench.Config{Epochs: req.Epochs, Time: req.Time, RunTime: req.RunTime, Level: req.Level, Parallel: req.Parallel, Seed: req.Seed},
 		Provider: provider, Prove: prove, Verifier: verifier,
 		Folder: req.Out, Resume: req.Resume, Private: private,
 		Build: Version, Machine: machine(),
@@ -135,6 +136,9 @@ func (a *App) newAgent(req RunRequest) (bench.Agent, error) {
 		_, _, err := a.modelFromEnvironment(req.Model) // said now, not after an hour of building
 		return asks, err
 	case outside.Name():
+		if req.Model.Sample.Messages > 0 || req.Model.Run.Messages > 0 {
+			return nil, proofhouse.Errorf(proofhouse.Invalid, nil, "--message-limit and --run-message-limit are for --agent react: an outside program keeps its own conversation; bound it by --turns or --token-limit")
+		}
 		_, _, err := a.modelFromEnvironment(req.Model)
 		if err == nil && req.AgentDir != "" {
 			outside.Files, err = a.Images.WriteDir(req.AgentDir)

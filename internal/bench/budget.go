@@ -35,12 +35,15 @@ type Budget struct {
 	Tokens      int64 `json:"tokens,omitempty"` // of all classes, in and out
 	NanoDollars int64 `json:"nano_dollars,omitempty"`
 	Turns       int   `json:"turns,omitempty"`    // answers of the model
-	Messages    int   `json:"messages,omitempty"` // in one conversation
+	Messages    int   `json:"messages,omitempty"` // of a sample, in its conversation as it stands; of a run, all that were added
 }
 
 // Spent is what a model used, and what its provider did.
 type Spent struct {
-	Turns       int        `json:"turns"` // answers of the model
+	Turns int `json:"turns"` // answers of the model
+	// Messages were added to conversations: prompts, answers, what tools gave.
+	// Those of a program in the box are not known.
+	Messages    int        `json:"messages,omitempty"`
 	Usage       chat.Usage `json:"usage"`
 	NanoDollars int64      `json:"nano_dollars"`
 	Retries     int        `json:"retries"`  // attempts that failed for a reason of the provider's
@@ -60,7 +63,7 @@ func (s Spent) Tokens() int64 { return s.Usage.In() + s.Usage.Output }
 // Plus is the sum.
 func (s Spent) Plus(t Spent) Spent {
 	return Spent{
-		s.Turns + t.Turns, s.Usage.Plus(t.Usage), s.NanoDollars + t.NanoDollars, s.Retries + t.Retries, s.Failures + t.Failures,
+		s.Turns + t.Turns, s.Messages + t.Messages, s.Usage.Plus(t.Usage), s.NanoDollars + t.NanoDollars, s.Retries + t.Retries, s.Failures + t.Failures,
 		s.Refusals + t.Refusals, s.Took + t.Took, s.Waited + t.Waited, s.Queued + t.Queued,
 	}
 }
@@ -137,8 +140,6 @@ func (c ModelConfig) check() string {
 		return "a limit is not negative: 0 sets none"
 	case (c.Sample.NanoDollars > 0 || c.Run.NanoDollars > 0) && c.Prices == (chat.Prices{}):
 		return "a limit in dollars needs the model's price"
-	case c.Run.Messages > 0:
-		return "messages are counted in one conversation: set their limit for a sample"
 	}
 	return ""
 }

@@ -46,6 +46,8 @@ type folding struct {
 	opening Opening
 	head    Result
 	last    Record
+	began   time.Time     // this part of the run
+	took    time.Duration // by the parts before
 	order   []*sampleState
 	samples map[sampleKey]*sampleState
 }
@@ -63,6 +65,8 @@ func (f *folding) add(rec Record) error {
 		return f.begin(rec, wrong)
 	case rec.Resumed != nil:
 		f.head.Resumes++
+		f.took, f.began = f.took+f.part(), rec.At
+		f.head.Config.RunTime, f.opening.Config.RunTime = rec.Resumed.RunTime, rec.Resumed.RunTime
 		if b, m := rec.Resumed.Budget, f.head.Config.Model; b != nil && m != nil {
 			raised := *m
 			raised.Run = *b
@@ -112,7 +116,7 @@ func (f *folding) begin(rec Record, wrong func(string) error) error {
 	if len(o.Tasks) == 0 || o.Config.Epochs < 1 || o.Config.Epochs > maxSamples || len(o.Tasks)*o.Config.Epochs > maxSamples {
 		return wrong("opens a run without samples, or with too many")
 	}
-	f.opening = o
+	f.opening, f.began = o, rec.At
 	f.head = Result{
 		Version: 1, Run: o.Run, Suite: o.Suite, Agent: o.Agent, Provider: o.Provider, Isolation: o.Isolation,
 		Status: "started", Started: rec.At, Build: o.Build, Machine: o.Machine, Config: o.Config, Notes: o.Notes,
@@ -218,6 +222,7 @@ func (s *sampleState) judge(rec Record, wrong func(string) error) error {
 // result is the result as far as the records go.
 func (f *folding) result() Result {
 	r := f.head
+	r.Took = f.took + f.part()
 	r.Samples = make([]Sample, 0, len(f.order))
 	for _, s := range f.order {
 		out := s.Sample
@@ -234,6 +239,9 @@ func (f *folding) result() Result {
 	r.Summary = summarise(r.Samples)
 	return r
 }
+
+// part is how long this part of the run went on.
+func (f *folding) part() time.Duration { return max(0, f.last.At.Sub(f.began)) }
 
 // score is the score of a sample's submissions: by the last one.
 func score(subs []Submission) Score {

@@ -71,7 +71,7 @@ func (e *engine) identify(ctx context.Context, when When) error {
 		return nil
 	}
 	i := Identification{At: e.now(), When: when, Asked: seen.Asked, Changes: seen.Changes}
-	i.Spent = Spent{Turns: seen.Asked, Usage: seen.Usage, NanoDollars: e.opening.Config.Model.Prices.Of(seen.Usage)}
+	i.Spent = Spent{Turns: seen.Asked, Messages: 2 * seen.Asked, Usage: seen.Usage, NanoDollars: e.opening.Config.Model.Prices.Of(seen.Usage)}
 	if err != nil {
 		i.Failed, i.Spent.Failures = proofhouse.PublicOf(err), 1
 	}

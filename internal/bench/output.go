@@ -87,7 +87,7 @@ func (e *engine) begin(state *folding, torn int64) error {
 	if what := differs(state.opening, e.opening); what != "" {
 		return proofhouse.Errorf(proofhouse.Conflict, nil, "the output folder holds another run (%s): choose another folder with --out, or resume with the same choices", what)
 	}
-	resumed := Resumption{Build: e.Build, Torn: torn}
+	resumed := Resumption{Build: e.Build, Torn: torn, RunTime: e.Config.RunTime}
 	if asked := e.opening.Config.Model; asked != nil {
 		resumed.Budget = &asked.Run
 	}
@@ -104,7 +104,7 @@ func (e *engine) begin(state *folding, torn int64) error {
 }
 
 // differs says in which choice two runs differ, or "". How many samples run
-// side by side, the budget of the run, the machine and the program's build may
+// side by side, the budget and the time of the run, the machine and the program's build may
 // change between a run and its resumption.
 func differs(a, b Opening) string {
 	plain := func(v any) string {
@@ -116,6 +116,7 @@ func differs(a, b Opening) string {
 	}
 	ca, cb := a.Config, b.Config
 	ca.Parallel, cb.Parallel = 0, 0
+	ca.RunTime, cb.RunTime = 0, 0
 	ca.Model, cb.Model = ca.Model.withoutRun(), cb.Model.withoutRun()
 	for _, c := range []struct {
 		name string

@@ -110,7 +110,7 @@ func (s *Session) mayAsk(ctx context.Context) error {
 	e, cfg, o := s.engine, s.engine.opening.Config.Model, &s.outside
 	for {
 		e.spending.Lock()
-		run := cfg.Run.Met(e.spent, 0)
+		run := cfg.Run.Met(e.spent, e.spent.Messages)
 		e.spending.Unlock()
 		if run != "" {
 			return e.fatal(proofhouse.Errorf(proofhouse.Limit, nil, "the run's budget of %s is used up: --resume with a larger one goes on", cfg.Run.said(run)))

@@ -81,6 +81,8 @@ type Resumption struct {
 	Torn  int64  `json:"torn,omitempty"` // bytes of a half-written record that were cut off
 	// Budget is that of the run from here on, if it has a model.
 	Budget *Budget `json:"budget,omitempty"`
+	// RunTime is Config.RunTime from here on.
+	RunTime time.Duration `json:"run_time,omitempty"`
 }
 
 // Beginning opens an attempt.

@@ -24,10 +24,13 @@ type Result struct {
 	Started   time.Time        `json:"started"`
 	Completed time.Time        `json:"completed"`
 	Resumes   int              `json:"resumes"` // how often the run was taken up again
-	Build     string           `json:"build"`   // version of this program
-	Machine   Machine          `json:"machine"`
-	Config    Config           `json:"config"`
-	Notes     []string         `json:"notes"` // plain words a reader must see: "public tasks: memorisation not excluded"
+	// Took is the wall-clock time of all parts of the run by the times in its
+	// journal. What lay between one part and the next is not in it.
+	Took    time.Duration `json:"took"`
+	Build   string        `json:"build"` // version of this program
+	Machine Machine       `json:"machine"`
+	Config  Config        `json:"config"`
+	Notes   []string      `json:"notes"` // plain words a reader must see: "public tasks: memorisation not excluded"
 	// Identity is whether it was the same model all the time, each time that it was asked.
 	Identity []Identification `json:"identity,omitempty"`
 	Samples  []Sample         `json:"samples"`
@@ -62,9 +65,10 @@ type Machine struct {
 type Config struct {
 	Tasks    []proofhouse.TaskID `json:"tasks"`
 	Epochs   int                 `json:"epochs"`
-	Time     time.Duration       `json:"time"`     // a sample's limit, box set-up included
-	Level    int                 `json:"level"`    // hint level, -1: each task's own
-	Parallel int                 `json:"parallel"` // samples side by side
+	Time     time.Duration       `json:"time"`               // a sample's limit, box set-up included
+	RunTime  time.Duration       `json:"run_time,omitempty"` // the limit of Result.Took; 0 sets none; may be raised when the run is taken up again
+	Level    int                 `json:"level"`              // hint level, -1: each task's own
+	Parallel int                 `json:"parallel"`           // samples side by side
 	Seed     int64               `json:"seed"`
 	Args     []string            `json:"args,omitempty"`
 	Model    *ModelConfig        `json:"model,omitempty"` // nil in a run without a model
@@ -94,7 +98,7 @@ type Sample struct {
 	Took        time.Duration       `json:"took"`
 	Bound       time.Duration       `json:"bound"` // the sample's limit of time, box set-up included
 	// Limit is "time", "operator", "token", "cost", "turn", "message" as in
-	// Inspect, or "submissions" or "run": the budget of all samples.
+	// Inspect, or "submissions" or "run": the budget or the time of all samples.
 	Limit string `json:"limit,omitempty"`
 	// Model is what the sample's model used, over all attempts.
 	Model *Spent `json:"model,omitempty"`

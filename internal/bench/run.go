@@ -122,6 +122,7 @@ func Run(ctx context.Context, setup Setup) (Result, error) {
 	}
 	e.ctx, e.cancel = context.WithCancelCause(ctx)
 	defer e.cancel(nil)
+	defer e.limitTime(state.took)()
 	unwatch := e.beginIdentity()
 
 	group := new(errgroup.Group)
@@ -209,6 +210,8 @@ func (s *Setup) check() error {
 		return bad("%d epochs cannot be: choose 1 to 10000", c.Epochs)
 	case len(s.Trials)*c.Epochs > maxSamples:
 		return bad("%d samples are more than the %d of one run: choose fewer epochs", len(s.Trials)*c.Epochs, maxSamples)
+	case c.RunTime < 0:
+		return bad("a run's time limit of %v cannot be: choose a positive one, or 0 for none", c.RunTime)
 	case c.Time < 0:
 		return bad("a time limit of %v cannot be: choose a positive one, or 0 for each task's own", c.Time)
 	case c.Level < -1 || c.Level > LevelPatch:

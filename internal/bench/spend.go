@@ -64,7 +64,7 @@ func (e *engine) generate(ctx context.Context, r chat.Request) (chat.Output, err
 	cfg := e.opening.Config.Model
 	for {
 		e.spending.Lock()
-		limit := cfg.Run.Met(e.spent, 0)
+		limit := cfg.Run.Met(e.spent, e.spent.Messages)
 		if limit == "" {
 			e.asking++
 		}
@@ -93,6 +93,24 @@ func (e *engine) account(s Spent) {
 	e.spending.Lock()
 	defer e.spending.Unlock()
 	e.spent = e.spent.Plus(s)
+}
+
+// limitTime ends the run when all its parts have lasted as long as it may,
+// those before this one took so long. The function that it gives ends that.
+func (e *engine) limitTime(took time.Duration) (end func()) {
+	limit := e.opening.Config.RunTime
+	if limit == 0 {
+		return func() {}
+	}
+	over := func() {
+		e.refuse(proofhouse.Errorf(proofhouse.Limit, nil, "the run's time of %v is used up: --resume with a longer --run-time goes on", limit))
+	}
+	if took >= limit { // said before the model is asked anything
+		over()
+		return func() {}
+	}
+	timer := time.AfterFunc(limit-took, over)
+	return func() { timer.Stop() }
 }
 
 // stoppedBy names what ended the whole run, as a sample's limit.

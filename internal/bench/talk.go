@@ -114,10 +114,23 @@ func (s *Session) figures(c ModelCall) error {
 		return nil
 	}
 	spent := spentOn(c, s.engine.opening.Config.Model.Prices)
+	spent.Messages = t.added()
 	t.spent, t.told[c.Request] = t.spent.Plus(spent), true
 	s.engine.account(spent)
 	text := fmt.Sprintf("turn %d: %d tokens in, %d out, %d tool calls, %.1f s", t.turns, spent.Usage.In(), spent.Usage.Output, len(c.Output.Message.ToolCalls), c.Output.Took.Seconds())
 	return s.logAlways(Event{Kind: "model", Text: text, Model: &Figures{Request: c.Request, Turn: t.turns, Stop: c.Output.StopReason, Spent: spent, Retries: c.Output.Retries}})
+}
+
+// added counts the messages that the conversation has more than after the call
+// before: those that were asked with, and the answer.
+func (t *talk) added() int {
+	n := 1
+	for i := t.next - 2; i >= 0 && t.steps[i].Call == nil; i-- {
+		if t.steps[i].Said != nil || t.steps[i].Tool != nil {
+			n++
+		}
+	}
+	return n
 }
 
 // unanswered records a call that got no answer, and ends the run where nothing

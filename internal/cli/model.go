@@ -46,6 +46,7 @@ func modelFlags(cmd *cobra.Command, m *app.ModelRequest) func() error {
 	f.Float64Var(&cost, "cost-limit", 0, "dollars of a sample, by --prices or --price; 0 sets no bound")
 	f.Int64Var(&m.Run.Tokens, "run-token-limit", 0, "tokens of all samples together; 0 sets no bound")
 	f.IntVar(&m.Run.Turns, "run-turns", 0, "turns of all samples together; 0 sets no bound")
+	f.IntVar(&m.Run.Messages, "run-message-limit", 0, "messages of all samples' conversations together; 0 sets no bound")
 	probe := f.Bool("probe", true, "ask the model the same short questions at the start, every 10 minutes and at the end, and stop if it changed")
 	own := map[string]bool{}
 	f.VisitAll(func(x *pflag.Flag) { own[x.Name] = !before[x.Name] })

@@ -31,12 +31,12 @@ func readModel(t *testing.T, m *app.ModelRequest, file string, args ...string) e
 // TestModelConfig: a file says what the flags say, and the command line goes first.
 func TestModelConfig(t *testing.T) {
 	var m app.ModelRequest
-	file := "model = \"titan\"\nupstream = \"http://127.0.0.1:1\"\nmax_tokens = 100\ntemperature = 0.5\ntold = true\nprice = \"1,1,1,1\"\ndollars = 2\ncost_limit = 0.25\nturns = 7\nrun_turns = 70\n"
+	file := "model = \"titan\"\nupstream = \"http://127.0.0.1:1\"\nmax_tokens = 100\ntemperature = 0.5\ntold = true\nprice = \"1,1,1,1\"\ndollars = 2\ncost_limit = 0.25\nturns = 7\nrun_turns = 70\nrun_message_limit = 700\n"
 	if err := readModel(t, &m, file, "--max-tokens", "50"); err != nil {
 		t.Fatal(err)
 	}
 	if m.Name != "titan" || m.Generate.MaxTokens != 50 || *m.Generate.Temperature != 0.5 || !m.Told || m.Run.NanoDollars != 2e9 || m.Sample.NanoDollars != 25e7 ||
-		m.Sample.Turns != 7 || m.Run.Turns != 70 || m.Unprobed {
+		m.Sample.Turns != 7 || m.Run.Turns != 70 || m.Run.Messages != 700 || m.Unprobed {
 		t.Errorf("%+v", m)
 	}
 }

@@ -69,6 +69,7 @@ func (c *console) run() *cobra.Command {
 	f.BoolVar(&req.Build, "build", false, "build first what is not built yet")
 	f.IntVar(&req.Epochs, "epochs", 1, "samples of each task")
 	f.DurationVar(&req.Time, "time", 0, "time limit of a sample, box set-up included (default: each task's own)")
+	f.DurationVar(&req.RunTime, "run-time", 0, "time limit of the whole run, over all the times that it is taken up; 0 sets none")
 	f.IntVar(&req.Level, "level", -1, "hint level 0 to 3 (-1: each task's own)")
 	f.IntVar(&req.Parallel, "parallel", 0, "samples side by side (default: the number of processors)")
 	f.Int64Var(&req.Seed, "seed", 0, "seed of everything random that an agent does")

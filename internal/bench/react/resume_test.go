@@ -99,6 +99,30 @@ func TestRunsBudgetEndsTheRunAndMayBeRaised(t *testing.T) {
 	}
 }
 
+// TestRunsMessages: those of both samples count, and each once, however often a sample is taken up.
+func TestRunsMessages(t *testing.T) {
+	m := &benchtest.Script{Answers: growing(2)}
+	s, _ := setup(t, m)
+	s.Config.Epochs = 2
+	s.Config.Model.Run.Messages = 15 // 11 of the first sample, 3 and 2 of the second one's first answers
+	r, err := bench.Run(t.Context(), s)
+	if proofhouse.KindOf(err) != proofhouse.Limit || !strings.Contains(r.Error, "run's budget of 15 messages is used up: --resume with a larger one goes on") {
+		t.Fatalf("%v, %q", err, r.Error)
+	}
+	if a, b := r.Samples[0], r.Samples[1]; a.Model.Messages != 11 || b.Model.Messages != 5 || b.Status != bench.Cancelled || b.Limit != "run" {
+		t.Errorf("%+v and %+v, %s with limit %q", a.Model, b.Model, b.Status, b.Limit)
+	}
+	s.Resume = true
+	asked := len(m.Asked())
+	if r, err = bench.Run(t.Context(), s); proofhouse.KindOf(err) != proofhouse.Limit || len(m.Asked()) != asked {
+		t.Errorf("taken up with the budget used up: %v, %d more requests", err, len(m.Asked())-asked)
+	}
+	s.Config.Model.Run.Messages = 22
+	if r, err = bench.Run(t.Context(), s); err != nil || r.Summary.Solved != 2 || r.Summary.Model.Messages != 22 || r.Summary.Model.Turns != 10 {
+		t.Errorf("%v, %+v", err, r.Summary.Model)
+	}
+}
+
 func TestSamplesBudget(t *testing.T) {
 	for _, c := range []struct {
 		budget bench.Budget

@@ -280,6 +280,9 @@ func setupFacts(r bench.Result) []fact {
 		{"Started", text(moment(r.Started))},
 		{"Completed", text(moment(r.Completed))},
 	}
+	if r.Config.RunTime > 0 {
+		facts = append(facts, fact{"Time of the run", text(string(span(r.Took)) + " of " + string(span(r.Config.RunTime)))})
+	}
 	if r.Journal.Head != "" {
 		facts = append(facts, fact{"Journal", text(fmt.Sprintf("%d records, the last is %s", r.Journal.Records, label(string(r.Journal.Head))))})
 	}
