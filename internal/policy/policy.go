@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
 	"path"
 	"slices"
 	"strings"
@@ -22,23 +23,59 @@ import (
 	"proofhouse/internal/proofhouse"
 )
 
-//go:embed rules/*.cedar rules/house.cedarschema
-var house embed.FS
+//go:embed rules
+var shipped embed.FS
+
+// The two sets of rules that ship, each with a schema of its own, so that a
+// rule for calls of a model need not fit a question about a case.
+const (
+	gateRules  = "rules/gate" // gate.cedarschema
+	houseRules = "rules"      // house.cedarschema
+)
 
 // Set is a loaded set of policies. It never changes, and is safe for
 // concurrent use.
 type Set struct {
-	policies *cedar.PolicySet
-	check    *validate.Validator
+	policies map[cedar.PolicyID]*cedar.Policy
+	// any are those for every action; asked has them, and those that name the
+	// action besides. A policy that is not asked names other actions, and so could
+	// neither match nor fail.
+	any   rules
+	asked map[cedar.EntityUID]rules
+	check *validate.Validator
 }
 
-// Load reads the house's own rules and, from each folder, all files that end in
-// .cedar. Every policy needs an @id of its own. The error is
+// rules are policies with their ids.
+type rules []rule
+
+type rule struct {
+	id cedar.PolicyID
+	*cedar.Policy
+}
+
+// All implements cedar.PolicyIterator.
+func (rs rules) All() iter.Seq2[cedar.PolicyID, *cedar.Policy] {
+	return func(yield func(cedar.PolicyID, *cedar.Policy) bool) {
+		for _, r := range rs {
+			if !yield(r.id, r.Policy) {
+				return
+			}
+		}
+	}
+}
+
+// Load reads the rules that ship for calls of a model and, from each folder,
+// all files that end in .cedar. Every policy needs an @id of its own. The error is
 // proofhouse.Invalid and names file and line: of what is no policy, of what
 // does not fit the schema (an attribute that may be missing would make a
 // forbid rule fail), of an id that is there twice.
 func Load(folders ...fs.FS) (*Set, error) {
-	text, err := house.ReadFile("rules/house.cedarschema")
+	return read(gateRules, gateRules+"/gate.cedarschema", folders)
+}
+
+// read reads the rules that ship in a folder of theirs, and those of folders.
+func read(ours, schemaFile string, folders []fs.FS) (*Set, error) {
+	text, err := shipped.ReadFile(schemaFile)
 	if err != nil {
 		return nil, err
 	}
@@ -50,8 +87,8 @@ func Load(folders ...fs.FS) (*Set, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the schema of policies: %w", err)
 	}
-	set := &Set{policies: cedar.NewPolicySet(), check: validate.New(resolved, validate.WithStrict())}
-	rules, err := fs.Sub(house, "rules")
+	set := newSet(validate.New(resolved, validate.WithStrict()))
+	rules, err := fs.Sub(shipped, ours)
 	if err != nil {
 		return nil, err
 	}
@@ -94,11 +131,48 @@ func (s *Set) add(name string, text []byte) (err error) {
 		if err := s.check.Policy(id, (*xast.Policy)(p.AST())); err != nil {
 			return proofhouse.Errorf(proofhouse.Invalid, err, "%s: policy %s: %v", at, id, err)
 		}
-		if !s.policies.Add(cedar.PolicyID(id), p) {
+		if s.policies[cedar.PolicyID(id)] != nil {
 			return proofhouse.Errorf(proofhouse.Invalid, nil, "%s: there is a policy %s already", at, id)
 		}
+		s.put(cedar.PolicyID(id), p)
 	}
 	return nil
+}
+
+func newSet(check *validate.Validator) *Set {
+	return &Set{policies: map[cedar.PolicyID]*cedar.Policy{}, asked: map[cedar.EntityUID]rules{}, check: check}
+}
+
+// put adds a policy that was checked.
+func (s *Set) put(id cedar.PolicyID, p *cedar.Policy) {
+	r := rule{id, p}
+	s.policies[id] = p
+	var named []cedar.EntityUID
+	switch scope := p.AST().Action.(type) {
+	case xast.ScopeTypeEq:
+		named = []cedar.EntityUID{scope.Entity}
+	case xast.ScopeTypeInSet:
+		named = scope.Entities
+	default:
+		s.any = append(s.any, r)
+		for a := range s.asked {
+			s.asked[a] = append(s.asked[a], r)
+		}
+	}
+	for _, a := range named {
+		if _, ok := s.asked[a]; !ok {
+			s.asked[a] = slices.Clone(s.any)
+		}
+		s.asked[a] = append(s.asked[a], r)
+	}
+}
+
+// about are the policies to be asked about an action.
+func (s *Set) about(action cedar.EntityUID) rules {
+	if rs, ok := s.asked[action]; ok {
+		return rs
+	}
+	return s.any
 }
 
 // Entity is a thing that policies speak of.
@@ -109,7 +183,11 @@ type Entity struct {
 	Parents []Entity
 }
 
-// Attrs are named values: string, bool, int, int64, []string or time.Time.
+// Ref names an entity as a value.
+type Ref struct{ Type, ID string }
+
+// Attrs are named values: string, bool, int, int64, []string, time.Time, Ref
+// or []Ref.
 type Attrs map[string]any
 
 // Request is one question.
@@ -138,7 +216,7 @@ func (s *Set) Decide(r Request) Decision {
 	if err != nil {
 		return Decision{Failed: true, Reason: "the request is not one that policies can decide"}
 	}
-	allow, why := cedar.Authorize(s.policies, entities, q)
+	allow, why := cedar.Authorize(s.about(q.Action), entities, q)
 	if len(why.Errors) > 0 {
 		// A forbid rule that fails is skipped by Cedar, as if it did not forbid.
 		e := why.Errors[0]
@@ -150,7 +228,7 @@ func (s *Set) Decide(r Request) Decision {
 	}
 	first := slices.MinFunc(why.Reasons, func(a, b cedar.DiagnosticReason) int { return strings.Compare(string(a.PolicyID), string(b.PolicyID)) })
 	if d.Policy = string(first.PolicyID); !d.Allow {
-		d.At, d.Reason = at(first.Position), string(s.policies.Get(first.PolicyID).Annotations()["reason"])
+		d.At, d.Reason = at(first.Position), string(s.policies[first.PolicyID].Annotations()["reason"])
 	}
 	return d
 }
@@ -232,6 +310,14 @@ func (a Attrs) cedar() (cedar.Record, error) {
 				words[i] = cedar.String(w)
 			}
 			m[cedar.String(name)] = cedar.NewSet(words...)
+		case Ref:
+			m[cedar.String(name)] = cedar.NewEntityUID(cedar.EntityType(v.Type), cedar.String(v.ID))
+		case []Ref:
+			refs := make([]cedar.Value, len(v))
+			for i, r := range v {
+				refs[i] = cedar.NewEntityUID(cedar.EntityType(r.Type), cedar.String(r.ID))
+			}
+			m[cedar.String(name)] = cedar.NewSet(refs...)
 		default:
 			return cedar.Record{}, fmt.Errorf("attribute %s is of type %T, which policies do not know", name, v)
 		}

@@ -95,12 +95,12 @@ func TestFailingPolicyDenies(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.policies.Add("trap", list[0])
+	s.put("trap", list[0])
 	q, entities, err := asks().cedar()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if allow, _ := cedar.Authorize(s.policies, entities, q); allow != cedar.Allow {
+	if allow, _ := cedar.Authorize(s.about(q.Action), entities, q); allow != cedar.Allow {
 		t.Error("Cedar has no such trap any more")
 	}
 	if d := s.Decide(asks()); d.Allow || !d.Failed || d.Policy != "trap" {

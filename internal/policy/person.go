@@ -1,0 +1,86 @@
+package policy
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"proofhouse/internal/proofhouse"
+)
+
+// HouseRole is what a person is in the whole house, apart from cases.
+type HouseRole string
+
+// The house's roles. In the cases of its own organisation's, a registrar takes
+// up what is new and a security officer may break the glass; an auditor reads
+// the register of people, and has no other role of the house.
+const (
+	Administrator        HouseRole = "administrator"
+	HouseRegistrar       HouseRole = "registrar"
+	HouseSecurityOfficer HouseRole = "security officer"
+	HouseAuditor         HouseRole = "auditor"
+)
+
+// HouseRoles are all of them.
+var HouseRoles = []HouseRole{Administrator, HouseRegistrar, HouseSecurityOfficer, HouseAuditor}
+
+// Validate says whether r is one of HouseRoles.
+func (r HouseRole) Validate() error {
+	if !slices.Contains(HouseRoles, r) {
+		return proofhouse.Errorf(proofhouse.Invalid, nil, "%q is no role of the house: choose one of %v", string(r), HouseRoles)
+	}
+	return nil
+}
+
+// Person is somebody with an account.
+type Person struct {
+	Organisation proofhouse.OrganisationID
+	ID           proofhouse.PersonID
+	Title        string // what people call them
+	House        []HouseRole
+	// ConflictsWith are developers in whose cases the person takes no part, and
+	// ConflictsIn are such cases.
+	ConflictsWith []proofhouse.OrganisationID
+	ConflictsIn   []proofhouse.CaseID
+	// Clearances are compartments and markings that the person may read.
+	Clearances []string
+	// Enrolled says that the person has had a token.
+	Enrolled bool
+	// Ended is when the account ended; zero if it has not.
+	Ended time.Time
+}
+
+// Name is how rules, requests and records name the person: PERSON@ORGANISATION.
+func (p Person) Name() string { return NameOf(p.Organisation, p.ID) }
+
+// NameOf is the name of a person of an organisation.
+func NameOf(o proofhouse.OrganisationID, p proofhouse.PersonID) string {
+	return string(p) + "@" + string(o)
+}
+
+// Principal is a person who asks for something, in a role or, if that is "", in
+// all the roles that the person has.
+type Principal struct {
+	Person Person
+	Role   proofhouse.Role
+}
+
+// Actor is the principal as events and records name it.
+func (p Principal) Actor() proofhouse.Actor {
+	return proofhouse.Actor{Organisation: p.Person.Organisation, Person: p.Person.ID, Role: p.Role}
+}
+
+// maxID bounds an id, in bytes.
+const maxID = 100
+
+// ValidID says whether s can be the id of an organisation or a person:
+// lower-case ASCII letters, digits and . _ - /, so that no two ids look alike.
+// what begins the sentence of the error, which is proofhouse.Invalid.
+func ValidID(what, s string) error {
+	if s == "" || len(s) > maxID || strings.ContainsFunc(s, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < '0' || r > '9') && !strings.ContainsRune("._-/", r)
+	}) {
+		return proofhouse.Errorf(proofhouse.Invalid, nil, "%s must be 1 to %d lower-case letters, digits and . _ - /", what, maxID)
+	}
+	return nil
+}

@@ -1,0 +1,152 @@
+package policy
+
+import "proofhouse/internal/proofhouse"
+
+// Resource is a thing that rules protect: one of the types of this file, or a
+// Person.
+type Resource interface {
+	kind() string // in words
+	entity() Entity
+	inCase() *Case // nil for what belongs to none
+	approval() Approval
+}
+
+// Approval says who asked for something and which two persons approved it, by
+// name (see Person.Name). The zero value is none.
+type Approval struct{ Asker, First, Second string }
+
+// Case is what rules need to know of a case.
+type Case struct {
+	ID        proofhouse.CaseID
+	Developer proofhouse.OrganisationID
+	Body      proofhouse.OrganisationID // which reviews
+	Members   []proofhouse.Actor
+	// TakenUp says that a registrar of the body has accepted it.
+	TakenUp bool
+	// Held says that a legal hold is on it.
+	Held bool
+	// Ran are the names of those who ran an evaluation.
+	Ran []string
+	// Glass are the names of those who broke the glass and have not read yet.
+	Glass []string
+	// Approved is of the request that is being carried out.
+	Approved Approval
+}
+
+func (Case) kind() string         { return "case" }
+func (c Case) inCase() *Case      { return &c }
+func (c Case) approval() Approval { return c.Approved }
+func (c Case) entity() Entity {
+	return Entity{
+		Type: "Case", ID: string(c.ID), Parents: []Entity{{Type: "Organisation", ID: string(c.Developer)}},
+		Attrs: Attrs{"body": Ref{"Organisation", string(c.Body)}, "taken_up": c.TakenUp, "held": c.Held, "ran": c.Ran},
+	}
+}
+
+// Report is a tier of a case's report: "authority", "developer", "partner" or
+// "public".
+type Report struct {
+	Case Case
+	Tier string
+}
+
+func (Report) kind() string       { return "report" }
+func (r Report) inCase() *Case    { return &r.Case }
+func (Report) approval() Approval { return Approval{} }
+func (r Report) entity() Entity {
+	return Entity{Type: "Report", ID: string(r.Case.ID) + "/" + r.Tier, Parents: []Entity{r.Case.entity()}, Attrs: Attrs{"tier": r.Tier}}
+}
+
+// Evidence is a piece of evidence in a case that can be read as it is.
+type Evidence struct {
+	Case        Case
+	ID          string
+	Compartment string
+	Marking     proofhouse.Marking
+}
+
+func (Evidence) kind() string       { return "evidence" }
+func (e Evidence) inCase() *Case    { return &e.Case }
+func (Evidence) approval() Approval { return Approval{} }
+func (e Evidence) entity() Entity {
+	return Entity{
+		Type: "Evidence", ID: e.ID, Parents: []Entity{e.Case.entity()},
+		Attrs: Attrs{"compartment": e.Compartment, "marking": string(e.Marking)},
+	}
+}
+
+// Artifact is something that the vault has sealed.
+type Artifact struct {
+	Case        Case
+	ID          string
+	Compartment string
+	Marking     proofhouse.Marking
+	// Approved is of the request that is being carried out.
+	Approved Approval
+}
+
+func (Artifact) kind() string         { return "artifact" }
+func (a Artifact) inCase() *Case      { return &a.Case }
+func (a Artifact) approval() Approval { return a.Approved }
+func (a Artifact) entity() Entity {
+	return Entity{
+		Type: "Artifact", ID: a.ID, Parents: []Entity{a.Case.entity()},
+		Attrs: Attrs{"compartment": a.Compartment, "marking": string(a.Marking), "held": a.Case.Held},
+	}
+}
+
+// Asked is a request for the approval of two persons.
+type Asked struct {
+	Case Case
+	ID   string
+	// What is Export, Unseal or Destroy.
+	What  Action
+	Asker string // a name
+	First string // the first approver's name, or ""
+}
+
+func (Asked) kind() string       { return "request" }
+func (a Asked) inCase() *Case    { return &a.Case }
+func (Asked) approval() Approval { return Approval{} }
+func (a Asked) entity() Entity {
+	return Entity{
+		Type: "Request", ID: a.ID, Parents: []Entity{a.Case.entity()},
+		Attrs: Attrs{"kind": string(a.What), "asker": a.Asker, "first": a.First},
+	}
+}
+
+// House is the house as a whole.
+type House struct{}
+
+func (House) kind() string       { return "thing" }
+func (House) inCase() *Case      { return nil }
+func (House) approval() Approval { return Approval{} }
+func (House) entity() Entity     { return Entity{Type: "House", ID: "house"} }
+
+// Organisation is one that has people here.
+type Organisation struct {
+	ID    proofhouse.OrganisationID
+	Title string // what people call it
+}
+
+func (Organisation) kind() string       { return "organisation" }
+func (Organisation) inCase() *Case      { return nil }
+func (Organisation) approval() Approval { return Approval{} }
+func (o Organisation) entity() Entity   { return Entity{Type: "Organisation", ID: string(o.ID)} }
+
+func (Person) kind() string       { return "person" }
+func (Person) inCase() *Case      { return nil }
+func (Person) approval() Approval { return Approval{} }
+
+// Token is an API token of a person's.
+type Token struct {
+	ID    string
+	Owner string // a name
+}
+
+func (Token) kind() string       { return "token" }
+func (Token) inCase() *Case      { return nil }
+func (Token) approval() Approval { return Approval{} }
+func (t Token) entity() Entity {
+	return Entity{Type: "Token", ID: t.ID, Attrs: Attrs{"owner": t.Owner}}
+}
