@@ -9,8 +9,8 @@ import (
 
 // OpenCase opens a case.
 type OpenCase struct {
-	Codename string
-	Variants []string
+	Codename string   `json:"codename"`
+	Variants []string `json:"variants"`
 }
 
 // Kind implements Act.
@@ -65,7 +65,9 @@ func (Accept) apply(c *Case, by proofhouse.Actor, now time.Time) error {
 }
 
 // Join makes a person a member.
-type Join struct{ Member Member }
+type Join struct {
+	Member Member `json:"member"`
+}
 
 // Kind implements Act.
 func (Join) Kind() Kind { return KindJoin }
@@ -104,7 +106,9 @@ func (c Case) fits(m Member) error {
 }
 
 // Leave takes a member out. What the person did stays.
-type Leave struct{ Member Member }
+type Leave struct {
+	Member Member `json:"member"`
+}
 
 // Kind implements Act.
 func (Leave) Kind() Kind { return KindLeave }
@@ -198,7 +202,9 @@ func (Ask) apply(c *Case, _ proofhouse.Actor, now time.Time) error {
 // Plan says when the developer plans to release to trusted partners. The zero
 // time takes that back. A window that has begun ends no later than a date
 // planned since, and does not grow with it.
-type Plan struct{ Date time.Time }
+type Plan struct {
+	Date time.Time `json:"date"`
+}
 
 // Kind implements Act.
 func (Plan) Kind() Kind { return KindPlan }
@@ -214,8 +220,8 @@ func (a Plan) apply(c *Case, _ proofhouse.Actor, now time.Time) error {
 // Lend gives an organisation of the review access to the model. The first such
 // grant begins the window.
 type Lend struct {
-	Grant GrantID
-	To    proofhouse.OrganisationID
+	Grant GrantID                   `json:"grant"`
+	To    proofhouse.OrganisationID `json:"to"`
 }
 
 // Kind implements Act.
@@ -273,7 +279,9 @@ func (c *Case) end(i int, now time.Time) {
 }
 
 // End ends a grant of the body or a tester before the window does.
-type End struct{ Grant GrantID }
+type End struct {
+	Grant GrantID `json:"grant"`
+}
 
 // Kind implements Act.
 func (End) Kind() Kind { return KindEnd }
@@ -313,21 +321,24 @@ func (ResumeAccess) apply(c *Case, _ proofhouse.Actor, now time.Time) error {
 // MoveWindow is a new end of the window, signed by the developer: earlier, or
 // later by no more than was lost to pauses.
 type MoveWindow struct {
-	End    time.Time
-	Signed Signature
+	End    time.Time `json:"end"`
+	Signed Signature `json:"signed"`
 }
 
 // Kind implements Act.
 func (MoveWindow) Kind() Kind { return KindMoveWindow }
 
-// ToSign is what the developer signs.
-func (a MoveWindow) ToSign(id proofhouse.CaseID) proofhouse.Digest {
-	return toSign(id, "window", exact(a.End))
+func (a MoveWindow) text(c Case, _ proofhouse.Actor) []byte {
+	return signText(c.ID, "window", exact(a.End))
 }
+
+func (a MoveWindow) signature() Signature { return a.Signed }
+
+func (a MoveWindow) with(s Signature) Act { a.Signed = s; return a }
 
 func (a MoveWindow) apply(c *Case, by proofhouse.Actor, now time.Time) error {
 	end := exact(a.End)
-	if err := a.Signed.over(a.ToSign(c.ID)); err != nil {
+	if err := a.Signed.over(proofhouse.DigestOf(a.text(*c, by))); err != nil {
 		return err
 	}
 	if end.Before(now) {
@@ -368,8 +379,8 @@ func (Withdraw) apply(c *Case, _ proofhouse.Actor, now time.Time) error {
 // Announce says that the developer releases, or released, the model. It is a
 // notice: nothing in the case depends on it.
 type Announce struct {
-	Date time.Time
-	Note string // may be empty
+	Date time.Time `json:"date"`
+	Note string    `json:"note,omitempty"` // may be empty
 }
 
 // Kind implements Act.
@@ -390,11 +401,11 @@ func (a Announce) apply(c *Case, _ proofhouse.Actor, now time.Time) error {
 // outlive the window. Other organisations of the review can be: otherwise the
 // body could keep a partner out by making it a tester.
 type Share struct {
-	Grant GrantID
-	To    proofhouse.OrganisationID
+	Grant GrantID                   `json:"grant"`
+	To    proofhouse.OrganisationID `json:"to"`
 	// Sponsored says that it shares because the body puts the partner forward. Such
 	// a grant ends when the body no longer does; any other does not.
-	Sponsored bool
+	Sponsored bool `json:"sponsored,omitempty"`
 }
 
 // Kind implements Act.
@@ -416,7 +427,9 @@ func (a Share) apply(c *Case, _ proofhouse.Actor, now time.Time) error {
 }
 
 // Unshare ends a partner's grant.
-type Unshare struct{ Grant GrantID }
+type Unshare struct {
+	Grant GrantID `json:"grant"`
+}
 
 // Kind implements Act.
 func (Unshare) Kind() Kind { return KindUnshare }

@@ -34,6 +34,8 @@ type Case struct {
 	// of its choice: "helpful-only", "deployed".
 	Variants []string
 	Members  []Member
+	// Keys are those that members named to sign with, in order.
+	Keys []SigningKey
 
 	// Asked is when the developer asked whether the model is covered.
 	Asked time.Time

@@ -11,18 +11,18 @@ import (
 // from that one by no more than a declared delta. It names each piece, is part of what the
 // authority signs, and is no run of this case: the registered rule does not count it.
 type Citation struct {
-	Case     proofhouse.CaseID
-	Evidence []proofhouse.Digest
-	Delta    string // what is different, as the developer declared it
-	At       time.Time
-	By       proofhouse.Actor
+	Case     proofhouse.CaseID   `json:"case"`
+	Evidence []proofhouse.Digest `json:"evidence"`
+	Delta    string              `json:"delta"` // what is different, as the developer declared it
+	At       time.Time           `json:"at"`
+	By       proofhouse.Actor    `json:"by"`
 }
 
 // Cite cites earlier evidence.
 type Cite struct {
-	Case     proofhouse.CaseID
-	Evidence []proofhouse.Digest
-	Delta    string
+	Case     proofhouse.CaseID   `json:"case"`
+	Evidence []proofhouse.Digest `json:"evidence"`
+	Delta    string              `json:"delta"`
 }
 
 // Kind implements Act.

@@ -25,12 +25,12 @@ func TestCite(t *testing.T) {
 	}
 	refused(t, c, consultee, cite, now, proofhouse.Refused)
 	determine := Determine{Outcome: Undetermined, Registration: 1}
-	before := determine.ToSign(c)
+	before := string(determine.text(c, authority))
 	c, _ = play(t, rules, append(consulted(50), step{evaluator, cite, 0})...)
 	if outcome, runs := c.Propose(1); outcome != Undetermined || len(runs) != 1 {
 		t.Errorf("what is cited counts: %s, %v", outcome, runs)
 	}
-	if determine.ToSign(c) == before {
+	if string(determine.text(c, authority)) == before {
 		t.Error("the authority does not sign what is cited")
 	}
 	if c.Citations[0].Evidence[0] != digestOf("earlier run") {

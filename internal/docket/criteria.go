@@ -178,7 +178,10 @@ func (c Criteria) Samples() int { return c.Tasks() * c.Epochs }
 
 // Cell is what one registered run measures. A registration has one for each
 // variant with each agent.
-type Cell struct{ Variant, Agent string }
+type Cell struct {
+	Variant string `json:"variant"`
+	Agent   string `json:"agent"`
+}
 
 // Cells are those of the registration.
 func (c Criteria) Cells() []Cell {
@@ -193,13 +196,13 @@ func (c Criteria) Cells() []Cell {
 
 // Manifest is what a run says of itself before it begins.
 type Manifest struct {
-	Suites     []SuiteCommitment
-	Variant    string
-	Agent      Agent
-	Budget     Budget
-	Epochs     int
-	Analysis   string
-	Exclusions []string
+	Suites     []SuiteCommitment `json:"suites"`
+	Variant    string            `json:"variant"`
+	Agent      Agent             `json:"agent"`
+	Budget     Budget            `json:"budget"`
+	Epochs     int               `json:"epochs"`
+	Analysis   string            `json:"analysis"`
+	Exclusions []string          `json:"exclusions"`
 }
 
 // Differences are in what a run is not as registered; none if it is.

@@ -32,7 +32,9 @@ const (
 )
 
 // Consult asks an organisation that the profile names.
-type Consult struct{ Organisation proofhouse.OrganisationID }
+type Consult struct {
+	Organisation proofhouse.OrganisationID `json:"organisation"`
+}
 
 // Kind implements Act.
 func (Consult) Kind() Kind { return KindConsult }
@@ -60,18 +62,21 @@ func (c Case) consultation(o proofhouse.OrganisationID) (int, bool) {
 
 // Answer is what a consultee says when it was asked.
 type Answer struct {
-	View   View
-	Reason string
-	Signed Signature
+	View   View      `json:"view"`
+	Reason string    `json:"reason"`
+	Signed Signature `json:"signed"`
 }
 
 // Kind implements Act.
 func (Answer) Kind() Kind { return KindAnswer }
 
-// ToSign is what the consultee signs.
-func (a Answer) ToSign(c Case, o proofhouse.OrganisationID) proofhouse.Digest {
-	return toSign(c.ID, "consultation", []any{o, c.round(), a.View, a.Reason})
+func (a Answer) text(c Case, by proofhouse.Actor) []byte {
+	return signText(c.ID, "consultation", []any{by.Organisation, c.round(), a.View, a.Reason})
 }
+
+func (a Answer) signature() Signature { return a.Signed }
+
+func (a Answer) with(s Signature) Act { a.Signed = s; return a }
 
 func (a Answer) apply(c *Case, by proofhouse.Actor, now time.Time) error {
 	switch a.View {
@@ -82,7 +87,7 @@ func (a Answer) apply(c *Case, by proofhouse.Actor, now time.Time) error {
 	if err := plain("the reason", a.Reason); err != nil {
 		return err
 	}
-	if err := a.Signed.over(a.ToSign(*c, by.Organisation)); err != nil {
+	if err := a.Signed.over(proofhouse.DigestOf(a.text(*c, by))); err != nil {
 		return err
 	}
 	return c.answered(by.Organisation, func(k *Consultation) {
@@ -102,24 +107,27 @@ func (c *Case) answered(o proofhouse.OrganisationID, change func(*Consultation))
 
 // Waive does without a consultee's answer, for a reason that the authority signs.
 type Waive struct {
-	Organisation proofhouse.OrganisationID
-	Reason       string
-	Signed       Signature
+	Organisation proofhouse.OrganisationID `json:"organisation"`
+	Reason       string                    `json:"reason"`
+	Signed       Signature                 `json:"signed"`
 }
 
 // Kind implements Act.
 func (Waive) Kind() Kind { return KindWaive }
 
-// ToSign is what the authority signs.
-func (a Waive) ToSign(c Case) proofhouse.Digest {
-	return toSign(c.ID, "waiver", []any{a.Organisation, c.round(), a.Reason})
+func (a Waive) text(c Case, _ proofhouse.Actor) []byte {
+	return signText(c.ID, "waiver", []any{a.Organisation, c.round(), a.Reason})
 }
+
+func (a Waive) signature() Signature { return a.Signed }
+
+func (a Waive) with(s Signature) Act { a.Signed = s; return a }
 
 func (a Waive) apply(c *Case, by proofhouse.Actor, now time.Time) error {
 	if err := plain("the reason", a.Reason); err != nil {
 		return err
 	}
-	if err := a.Signed.over(a.ToSign(*c)); err != nil {
+	if err := a.Signed.over(proofhouse.DigestOf(a.text(*c, by))); err != nil {
 		return err
 	}
 	return c.answered(a.Organisation, func(k *Consultation) {
@@ -149,18 +157,18 @@ func (d Determination) Follows() bool { return d.Outcome == d.Proposed }
 
 // Determine signs an outcome under a version of the criteria.
 type Determine struct {
-	Outcome      Outcome
-	Registration int
-	Departure    string
-	Signed       Signature
+	Outcome      Outcome   `json:"outcome"`
+	Registration int       `json:"registration"`
+	Departure    string    `json:"departure,omitempty"`
+	Signed       Signature `json:"signed"`
 }
 
 // Kind implements Act.
 func (Determine) Kind() Kind { return KindDetermine }
 
-// ToSign is what the authority signs: the outcome with the criteria, what the rule proposes,
-// every run that counts, what is cited, and every consultee's answer.
-func (a Determine) ToSign(c Case) proofhouse.Digest {
+// text is the outcome with the criteria, what the rule proposes, every run that
+// counts, what is cited, and every consultee's answer.
+func (a Determine) text(c Case, _ proofhouse.Actor) []byte {
 	proposed, runs := c.Propose(a.Registration)
 	var commitment proofhouse.Digest
 	if r, err := c.registration(a.Registration); err == nil {
@@ -176,10 +184,14 @@ func (a Determine) ToSign(c Case) proofhouse.Digest {
 	for _, k := range c.Consultations {
 		views = append(views, []any{k.Organisation, k.Round, k.View, k.Reason, k.Answered})
 	}
-	return toSign(c.ID, "determination", []any{
+	return signText(c.ID, "determination", []any{
 		len(c.Determinations) + 1, c.round(), a.Outcome, a.Registration, commitment, proposed, runs, evidence, c.Citations, a.Departure, views,
 	})
 }
+
+func (a Determine) signature() Signature { return a.Signed }
+
+func (a Determine) with(s Signature) Act { a.Signed = s; return a }
 
 // Propose is what the registered rule says of the runs that count in this round, and which they are.
 func (c Case) Propose(version int) (Outcome, []proofhouse.RunID) {
@@ -242,7 +254,7 @@ func (a Determine) apply(c *Case, by proofhouse.Actor, now time.Time) error {
 			return err
 		}
 	}
-	if err := a.Signed.over(a.ToSign(*c)); err != nil {
+	if err := a.Signed.over(proofhouse.DigestOf(a.text(*c, by))); err != nil {
 		return err
 	}
 	c.Determinations = append(slices.Clip(c.Determinations), Determination{
@@ -281,7 +293,9 @@ type Round struct {
 func (c Case) round() int { return len(c.Rounds) }
 
 // Reconsider asks for a determination to be looked at again.
-type Reconsider struct{ Reason string }
+type Reconsider struct {
+	Reason string `json:"reason"`
+}
 
 // Kind implements Act.
 func (Reconsider) Kind() Kind { return KindReconsider }
@@ -296,7 +310,9 @@ func (a Reconsider) apply(c *Case, by proofhouse.Actor, now time.Time) error {
 }
 
 // Appoint names the tester of the reconsideration.
-type Appoint struct{ Tester proofhouse.OrganisationID }
+type Appoint struct {
+	Tester proofhouse.OrganisationID `json:"tester"`
+}
 
 // Kind implements Act.
 func (Appoint) Kind() Kind { return KindAppoint }

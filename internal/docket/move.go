@@ -26,6 +26,7 @@ const (
 	KindAnnounce   Kind = "announce a release"
 	KindShare      Kind = "share with a partner"
 	KindUnshare    Kind = "end a partner's grant"
+	KindNameKey    Kind = "name a signing key"
 )
 
 // The acts of evidence and determination.
@@ -56,7 +57,7 @@ const (
 // Kinds are all acts, in the order of the page that lists them.
 var Kinds = []Kind{
 	KindOpen, KindAccept, KindJoin, KindLeave, KindAsk, KindPlan, KindLend, KindEnd, KindPause, KindResume, KindMoveWindow,
-	KindWithdraw, KindAnnounce, KindShare, KindUnshare,
+	KindWithdraw, KindAnnounce, KindShare, KindUnshare, KindNameKey,
 	KindRegister, KindCountersign, KindStartRun, KindFinishRun, KindAttach, KindCite, KindConsult, KindAnswer, KindWaive, KindDetermine, KindReconsider, KindAppoint,
 	KindPublish, KindNominate, KindSponsor, KindDecline, KindAppeal,
 }
@@ -107,6 +108,8 @@ func (k Kind) Move() Move {
 		return Move{By: developer, Withdrawn: true}
 	case KindShare, KindUnshare:
 		return Move{By: developer, Withdrawn: true}
+	case KindNameKey:
+		return Move{By: []proofhouse.Role{proofhouse.Developer, proofhouse.Authority, proofhouse.Consultee}}
 	case KindRegister:
 		return Move{By: registrar, Engagement: []Engagement{NotAsked, Open}}
 	case KindCountersign:

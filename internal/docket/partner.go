@@ -18,8 +18,8 @@ type PartnerCriteria struct {
 
 // Criterion is one of them.
 type Criterion struct {
-	ID   string
-	Text string
+	ID   string `json:"id"`
+	Text string `json:"text"`
 }
 
 // Nominee is an organisation that somebody proposes as a partner whose access
@@ -56,7 +56,9 @@ const (
 )
 
 // Publish publishes criteria for partners.
-type Publish struct{ Criteria []Criterion }
+type Publish struct {
+	Criteria []Criterion `json:"criteria"`
+}
 
 // Kind implements Act.
 func (Publish) Kind() Kind { return KindPublish }
@@ -82,8 +84,8 @@ func (a Publish) apply(c *Case, by proofhouse.Actor, now time.Time) error {
 
 // Nominate proposes a partner.
 type Nominate struct {
-	Organisation proofhouse.OrganisationID
-	Title        string
+	Organisation proofhouse.OrganisationID `json:"organisation"`
+	Title        string                    `json:"title"`
 }
 
 // Kind implements Act.
@@ -114,9 +116,9 @@ func (c Case) nominee(o proofhouse.OrganisationID) (int, bool) {
 // Sponsor puts a partner forward. The developer may then share with it as
 // sponsored, or not.
 type Sponsor struct {
-	Organisation proofhouse.OrganisationID
-	Criterion    string
-	Reason       string
+	Organisation proofhouse.OrganisationID `json:"organisation"`
+	Criterion    string                    `json:"criterion"`
+	Reason       string                    `json:"reason"`
 }
 
 // Kind implements Act.
@@ -129,9 +131,9 @@ func (a Sponsor) apply(c *Case, by proofhouse.Actor, now time.Time) error {
 // Decline is the body's refusal to sponsor a partner, or to go on doing so. It ends the access that
 // the body sponsors, and no other. The partner can appeal.
 type Decline struct {
-	Organisation proofhouse.OrganisationID
-	Criterion    string
-	Reason       string
+	Organisation proofhouse.OrganisationID `json:"organisation"`
+	Criterion    string                    `json:"criterion"`
+	Reason       string                    `json:"reason"`
 }
 
 // Kind implements Act.
@@ -144,8 +146,8 @@ func (a Decline) apply(c *Case, by proofhouse.Actor, now time.Time) error {
 // Appeal asks the authority to look at a refusal again. A partner appeals for
 // itself, the developer for any.
 type Appeal struct {
-	Organisation proofhouse.OrganisationID
-	Reason       string
+	Organisation proofhouse.OrganisationID `json:"organisation"`
+	Reason       string                    `json:"reason"`
 }
 
 // Kind implements Act.

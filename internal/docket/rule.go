@@ -19,7 +19,11 @@ const (
 // Tally is what a run of one cell came to. Excluded samples are those that the
 // registered exclusions leave out; they count against either claim, so that
 // leaving samples out can prove nothing.
-type Tally struct{ Solved, Excluded, Samples int }
+type Tally struct {
+	Solved   int `json:"solved"`
+	Excluded int `json:"excluded"`
+	Samples  int `json:"samples"`
+}
 
 // Propose is what the registered rule says of the tallies of all cells: covered if one of them lies
 // wholly above the threshold, not covered if all lie wholly below it, else

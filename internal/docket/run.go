@@ -25,8 +25,8 @@ type Registration struct {
 
 // Register registers criteria.
 type Register struct {
-	Criteria Criteria
-	Salt     Salt
+	Criteria Criteria `json:"criteria"`
+	Salt     Salt     `json:"salt"`
 }
 
 // Kind implements Act.
@@ -51,19 +51,19 @@ func (a Register) apply(c *Case, by proofhouse.Actor, now time.Time) error {
 // Countersign is the developer's signature under a commitment, which it need
 // not be able to open.
 type Countersign struct {
-	Version int
-	Signed  Signature
+	Version int       `json:"version"`
+	Signed  Signature `json:"signed"`
 }
 
 // Kind implements Act.
 func (Countersign) Kind() Kind { return KindCountersign }
 
-func (a Countersign) apply(c *Case, _ proofhouse.Actor, now time.Time) error {
+func (a Countersign) apply(c *Case, by proofhouse.Actor, now time.Time) error {
 	r, err := c.registration(a.Version)
 	if err != nil {
 		return err
 	}
-	if err := a.Signed.over(r.ToCountersign(c.ID)); err != nil {
+	if err := a.Signed.over(proofhouse.DigestOf(a.text(*c, by))); err != nil {
 		return err
 	}
 	if !r.Countersigned.IsZero() {
@@ -74,10 +74,17 @@ func (a Countersign) apply(c *Case, _ proofhouse.Actor, now time.Time) error {
 	return nil
 }
 
-// ToCountersign is what the developer signs.
-func (r Registration) ToCountersign(id proofhouse.CaseID) proofhouse.Digest {
-	return toSign(id, "criteria", []any{r.Version, r.Commitment})
+func (a Countersign) text(c Case, _ proofhouse.Actor) []byte {
+	var commitment proofhouse.Digest
+	if r, err := c.registration(a.Version); err == nil {
+		commitment = r.Commitment
+	}
+	return signText(c.ID, "criteria", []any{a.Version, commitment})
 }
+
+func (a Countersign) signature() Signature { return a.Signed }
+
+func (a Countersign) with(s Signature) Act { a.Signed = s; return a }
 
 func (c Case) registration(version int) (Registration, error) {
 	if version < 1 || version > len(c.Registrations) {
@@ -109,9 +116,9 @@ func (r Run) Counts() bool { return len(r.Exploratory) == 0 && !r.Finished.IsZer
 
 // StartRun begins a run. The model is asked only after this event.
 type StartRun struct {
-	Run          proofhouse.RunID
-	Registration int // 0 for an exploratory run
-	Manifest     Manifest
+	Run          proofhouse.RunID `json:"run"`
+	Registration int              `json:"registration"` // 0 for an exploratory run
+	Manifest     Manifest         `json:"manifest"`
 }
 
 // Kind implements Act.
@@ -173,13 +180,13 @@ func (c Case) exploratory(r Run, m Manifest) ([]string, error) {
 
 // FinishRun ends a run.
 type FinishRun struct {
-	Run      proofhouse.RunID
-	Evidence proofhouse.Digest // of the whole result
-	Tally    Tally
-	Tokens   int64 // all that the model was asked and said
+	Run      proofhouse.RunID  `json:"run"`
+	Evidence proofhouse.Digest `json:"evidence"` // of the whole result
+	Tally    Tally             `json:"tally"`
+	Tokens   int64             `json:"tokens"` // all that the model was asked and said
 	// Void is why the run broke down, if it did. It may be run again then, and
 	// everyone sees that it was.
-	Void string
+	Void string `json:"void,omitempty"`
 }
 
 // Kind implements Act.
@@ -243,8 +250,9 @@ type Exhibit struct {
 
 // Attach attaches evidence from elsewhere.
 type Attach struct {
-	Digest       proofhouse.Digest
-	What, Source string
+	Digest proofhouse.Digest `json:"digest"`
+	What   string            `json:"what"`
+	Source string            `json:"source"`
 }
 
 // Kind implements Act.
@@ -266,9 +274,9 @@ func (a Attach) apply(c *Case, by proofhouse.Actor, now time.Time) error {
 
 // Metered is what the gate has counted for one grant and, if the caller named one, one run.
 type Metered struct {
-	Grant  GrantID
-	Run    proofhouse.RunID // "" for none
-	Tokens int64
+	Grant  GrantID          `json:"grant"`
+	Run    proofhouse.RunID `json:"run,omitempty"` // "" for none
+	Tokens int64            `json:"tokens"`
 }
 
 // Accounts says where all tokens of a case went.

@@ -30,6 +30,20 @@ type SuiteTask struct {
 // Salt is random and secret until something is disclosed.
 type Salt [32]byte
 
+// MarshalText is the salt in hex.
+func (s Salt) MarshalText() ([]byte, error) { return []byte(hex.EncodeToString(s[:])), nil }
+
+// UnmarshalText reads what MarshalText wrote.
+func (s *Salt) UnmarshalText(b []byte) error {
+	if len(b) != 2*len(s) {
+		return proofhouse.Errorf(proofhouse.Invalid, nil, "a salt is %d hex digits", 2*len(s))
+	}
+	if _, err := hex.Decode(s[:], b); err != nil {
+		return proofhouse.Errorf(proofhouse.Invalid, err, "a salt is %d hex digits", 2*len(s))
+	}
+	return nil
+}
+
 // SuiteCommitment commits to every task of a suite and tells none.
 type SuiteCommitment struct {
 	Name string `json:"name"`

@@ -2,6 +2,7 @@ package docket
 
 import (
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -152,6 +153,9 @@ func determinationActs(c Case, _ time.Time) []Act {
 		Determine{Outcome: Covered, Registration: 1},
 		Determine{Outcome: Undetermined, Registration: 1},
 		Determine{Outcome: NotCovered, Registration: 1, Departure: "so"},
+	}
+	if len(c.Keys) == 0 {
+		all = append(all, NameKey{testKey})
 	}
 	if len(c.Registrations) == 0 {
 		all = append(all, Register{criteria(), salt})
@@ -425,40 +429,7 @@ func TestNoLicensing(t *testing.T) {
 }
 
 // allActs is one of each act.
-var allActs = []Act{
-	OpenCase{},
-	Accept{},
-	Join{},
-	Leave{},
-	Ask{},
-	Plan{},
-	Lend{},
-	End{},
-	PauseAccess{},
-	ResumeAccess{},
-	MoveWindow{},
-	Withdraw{},
-	Announce{},
-	Share{},
-	Unshare{},
-	Register{},
-	Countersign{},
-	StartRun{},
-	FinishRun{},
-	Attach{},
-	Cite{},
-	Consult{},
-	Answer{},
-	Waive{},
-	Determine{},
-	Reconsider{},
-	Appoint{},
-	Publish{},
-	Nominate{},
-	Sponsor{},
-	Decline{},
-	Appeal{},
-}
+var allActs = slices.Collect(maps.Values(acts))
 
 // TestKinds holds the list of kinds, the table of moves and the acts to each other.
 func TestKinds(t *testing.T) {
