@@ -5,6 +5,7 @@ import (
 	"embed"
 	"errors"
 	"io/fs"
+	"slices"
 	"strings"
 	"time"
 	_ "time/tzdata" // a verifier elsewhere must compute the same days
@@ -24,8 +25,9 @@ var shipped embed.FS
 type Profile struct {
 	Name  string
 	Title string
-	// Digest is that of the file, which a case names as its rules.
+	// Digest is that of the file, which a case names as its rules, and Text the file.
 	Digest proofhouse.Digest
+	Text   []byte
 	Words  Words
 	// Body is the reviewing organisation.
 	Body proofhouse.OrganisationID
@@ -118,7 +120,7 @@ func ParseProfile(text []byte) (*Profile, error) {
 		return nil, proofhouse.Errorf(proofhouse.Invalid, err, "the profile is not TOML: %s", strings.TrimPrefix(err.Error(), "toml: "))
 	}
 	p := &Profile{
-		Name: f.Name, Title: f.Title, Digest: proofhouse.DigestOf(text), Words: f.Words, Body: proofhouse.OrganisationID(f.Body),
+		Name: f.Name, Title: f.Title, Digest: proofhouse.DigestOf(text), Text: slices.Clone(text), Words: f.Words, Body: proofhouse.OrganisationID(f.Body),
 		Titles: map[proofhouse.Role]string{}, Consultees: f.Consultees,
 	}
 	for _, said := range []struct{ key, value string }{

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
 )
@@ -65,4 +66,11 @@ type Outbox interface {
 	// Placed is how many leaves of the log are accounted for: every leaf below
 	// size is recorded, and none at size or above. It is 0 before the first Place.
 	Placed(ctx context.Context) (size uint64, err error)
+}
+
+// NewSalt is a fresh salt.
+func NewSalt() [32]byte {
+	var salt [32]byte
+	_, _ = rand.Read(salt[:]) // never fails
+	return salt
 }

@@ -4,9 +4,22 @@
 
 package query
 
+import (
+	"database/sql"
+)
+
 type Counter struct {
 	Name  string
 	Value int64
+}
+
+type Entry struct {
+	Stream     string
+	Seq        int64
+	MadeAt     int64
+	Commitment []byte
+	Sealed     []byte
+	LeafIndex  sql.NullInt64
 }
 
 type GateInstance struct {
@@ -16,6 +29,26 @@ type GateInstance struct {
 	Version int64
 }
 
+type Request struct {
+	Who    []byte
+	Name   []byte
+	Digest string
+	Stream string
+	Seq    int64
+	MadeAt int64
+}
+
+type Review struct {
+	ID      string
+	Version int64
+	Sealed  []byte
+}
+
+type ReviewParty struct {
+	Review string
+	Who    []byte
+}
+
 type Revocation struct {
 	Number int64
 	Scope  string
@@ -23,4 +56,9 @@ type Revocation struct {
 	Reason string
 	Actor  string
 	MadeAt int64
+}
+
+type Rule struct {
+	Digest string
+	Body   string
 }

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver
@@ -70,6 +71,21 @@ func file(t testing.TB) string { return "sqlite:" + filepath.Join(t.TempDir(), "
 func open(t testing.TB, address string) *store.DB {
 	t.Helper()
 	db, err := store.Open(t.Context(), address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	return db
+}
+
+// SQL is the bare database, for tests that do what no program of ours does.
+func SQL(t testing.TB, address string) *sql.DB {
+	t.Helper()
+	driver, source := "pgx", address
+	if path, ok := strings.CutPrefix(address, "sqlite:"); ok {
+		driver, source = "sqlite", path
+	}
+	db, err := sql.Open(driver, source)
 	if err != nil {
 		t.Fatal(err)
 	}
