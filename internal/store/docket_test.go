@@ -216,7 +216,7 @@ func TestRepeated(t *testing.T) {
 		opens := func() docket.Case {
 			return must[docket.Case](t)(r.Open(t.Context(), dev, rules(t), docket.OpenCase{Codename: "ibis", Variants: []string{"a"}}, docket.Request{By: req.By, Key: "k2"}, proofhouse.NewCaseID, start))
 		}
-		if opens().ID != opens().ID {
+		if first, second := opens(), opens(); first.ID != second.ID {
 			t.Error("one request opened two cases")
 		}
 	})
