@@ -44,6 +44,7 @@ func (c *console) gateExport() *cobra.Command {
 	f.StringVar(&filter.Grant, "grant", "", "only of this grant")
 	f.StringVar(&filter.Case, "case", "", "only of the grants of this case")
 	f.StringVar(&filter.Subject, "subject", "", "only of the grants of this subject")
+	f.StringArrayVar(&filter.Secrets, "secret", nil, "mask this word in reasons and notes too, as gate serve --secret does for callers; may be repeated")
 	return cmd
 }
 

@@ -29,7 +29,7 @@ func TestExport(t *testing.T) {
 	if code, _, stderr := h.run("gate", "export"); code != 3 || !strings.Contains(stderr, "no record of a gate") {
 		t.Errorf("without a gate: exit %d, %s", code, stderr)
 	}
-	s := h.serve(t, up, "--key-file", file, "--subject", "alice", "--variant", "of "+gatetest.Real, "--reason", "to try "+gatetest.Real+" at "+up.URL, "--record", "sealed")
+	s := h.serve(t, up, "--key-file", file, "--subject", "alice", "--variant", "of "+gatetest.Real, "--reason", "to try "+gatetest.Real+" of Acme at "+up.URL, "--record", "sealed")
 	s.ask(t, promptCanary, false)
 	s.ask(t, promptCanary, true)
 	running := h.must(t, "gate", "export", "--subject", "alice")
@@ -61,6 +61,9 @@ func TestExport(t *testing.T) {
 	}
 	if n, m := strings.Count(inJSON, "\n"), strings.Count(inSyslog, "\n"); n != 4 || m != 4 || !strings.Contains(inSyslog, " revoked [") {
 		t.Errorf("%d and %d events:\n%s", n, m, inSyslog)
+	}
+	if plain, masked := h.must(t, "gate", "export"), h.must(t, "gate", "export", "--secret", "acme"); !strings.Contains(plain, "of Acme at") || !strings.Contains(masked, "of (masked) at") {
+		t.Errorf("a further secret word: %s\n%s", plain, masked)
 	}
 	for _, bad := range []struct {
 		args []string
