@@ -3,7 +3,9 @@
 // signed by a local Ed25519 key or by nobody, and it says which. A log is a file
 // of records that only grows: each is chained to the one before by its hash, and
 // the head is signed from time to time, so that a record that was changed, taken
-// out or moved is found. What a statement claims or a record means is for the
+// out or moved is found. Entries are the record of the house: the state that an
+// entry belongs to commits with it, and a sequencer brings its commitment into a
+// public log. What a statement claims or a record means is for the
 // part that makes it, and so is keeping the checkpoint by which a log that was
 // cut short is found.
 package ledger
