@@ -322,7 +322,7 @@ func (ResumeAccess) apply(c *Case, _ proofhouse.Actor, now time.Time) error {
 // later by no more than was lost to pauses.
 type MoveWindow struct {
 	End    time.Time `json:"end"`
-	Signed Signature `json:"signed"`
+	Signed Signature `json:"signed,omitzero"`
 }
 
 // Kind implements Act.

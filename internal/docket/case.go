@@ -18,51 +18,51 @@ import (
 // Case is one review. Cases are values: Apply gives a new one and leaves the
 // old as it was.
 type Case struct {
-	ID proofhouse.CaseID
+	ID proofhouse.CaseID `json:"id"`
 	// Rules are those that the case was opened under. They never change.
-	Rules *Profile
+	Rules *Profile `json:"-"`
 	// Version counts the events that made the case what it is.
-	Version int
+	Version int `json:"version"`
 	// Changed is when the last of them was. The time of a case never runs back,
 	// whatever a machine's clock does.
-	Changed time.Time
+	Changed time.Time `json:"changed"`
 
-	Opened   time.Time
-	Accepted time.Time // by the body's registrar; zero until then
-	Codename string
+	Opened   time.Time `json:"opened"`
+	Accepted time.Time `json:"accepted,omitzero"` // by the body's registrar; zero until then
+	Codename string    `json:"codename"`
 	// Variants are the models that the developer offers for review, under names
 	// of its choice: "helpful-only", "deployed".
-	Variants []string
-	Members  []Member
+	Variants []string `json:"variants"`
+	Members  []Member `json:"members"`
 	// Keys are those that members named to sign with, in order.
-	Keys []SigningKey
+	Keys []SigningKey `json:"keys"`
 
 	// Asked is when the developer asked whether the model is covered.
-	Asked time.Time
+	Asked time.Time `json:"asked,omitzero"`
 
 	// Plan is when the developer plans to release to trusted partners; zero if
 	// it has not said.
-	Plan   time.Time
-	Window Window
-	Grants []Grant
+	Plan   time.Time `json:"plan,omitzero"`
+	Window Window    `json:"window"`
+	Grants []Grant   `json:"grants"`
 
-	Registrations []Registration
-	Runs          []Run
+	Registrations []Registration `json:"registrations"`
+	Runs          []Run          `json:"runs"`
 	// Exhibits are evidence from elsewhere, which counts as nothing of ours.
-	Exhibits []Exhibit
+	Exhibits []Exhibit `json:"exhibits"`
 	// Citations are of earlier cases.
-	Citations      []Citation
-	Consultations  []Consultation
-	Determinations []Determination
+	Citations      []Citation      `json:"citations"`
+	Consultations  []Consultation  `json:"consultations"`
+	Determinations []Determination `json:"determinations"`
 	// Rounds are the reconsiderations that the developer asked for.
-	Rounds []Round
+	Rounds []Round `json:"rounds"`
 
-	PartnerCriteria []PartnerCriteria
-	Nominees        []Nominee
+	PartnerCriteria []PartnerCriteria `json:"partner_criteria"`
+	Nominees        []Nominee         `json:"nominees"`
 
-	Withdrawn time.Time
+	Withdrawn time.Time `json:"withdrawn,omitzero"`
 	// Releases are what the developer announced, in order.
-	Releases []Release
+	Releases []Release `json:"releases"`
 }
 
 // Member is a person of an organisation in a role.
@@ -71,25 +71,27 @@ type Member = proofhouse.Actor
 // Window is the time in which the body and its testers have access.
 type Window struct {
 	// First is when the first grant to either was made; zero before that.
-	First time.Time
+	First time.Time `json:"first,omitzero"`
 	// End is when access ends by itself. A pause leaves it alone.
-	End    time.Time
-	Pauses []Pause
+	End    time.Time `json:"end,omitzero"`
+	Pauses []Pause   `json:"pauses"`
 	// Moves are the dates that the developer has signed since.
-	Moves []WindowMove
+	Moves []WindowMove `json:"moves"`
 }
 
 // Pause is a time without access. To is zero while it lasts.
 type Pause struct {
-	From, To time.Time
-	By       proofhouse.Actor
+	From time.Time        `json:"from"`
+	To   time.Time        `json:"to,omitzero"`
+	By   proofhouse.Actor `json:"by"`
 }
 
 // WindowMove is a new end that the developer signed.
 type WindowMove struct {
-	From, To time.Time // the old end and the new
-	By       proofhouse.Actor
-	Signed   Signature
+	From   time.Time        `json:"from"`        // the old end and the new
+	To     time.Time        `json:"to,omitzero"` // the old end and the new
+	By     proofhouse.Actor `json:"by"`
+	Signed Signature        `json:"signed,omitzero"`
 }
 
 // Side is whose grant it is.
@@ -104,15 +106,15 @@ const (
 
 // Grant is access to the model that the developer has given to an organisation.
 type Grant struct {
-	ID   GrantID
-	To   proofhouse.OrganisationID
-	Side Side
+	ID   GrantID                   `json:"id"`
+	To   proofhouse.OrganisationID `json:"to,omitzero"`
+	Side Side                      `json:"side"`
 	// Sponsored says that the partner has it because the body put it forward.
-	Sponsored bool
-	From      time.Time
+	Sponsored bool      `json:"sponsored,omitzero"`
+	From      time.Time `json:"from"`
 	// Ended is when somebody ended it; zero if nobody has. The grants of the body
 	// and its testers end with the window besides.
-	Ended time.Time
+	Ended time.Time `json:"ended,omitzero"`
 }
 
 // GrantID names a grant within its case.
@@ -120,9 +122,9 @@ type GrantID string
 
 // Release is what a developer announced about a release.
 type Release struct {
-	At   time.Time // when it was announced
-	Date time.Time // when it is to be, or was
-	Note string
+	At   time.Time `json:"at"`   // when it was announced
+	Date time.Time `json:"date"` // when it is to be, or was
+	Note string    `json:"note,omitzero"`
 }
 
 // New is a case that nobody has opened yet.
@@ -230,11 +232,11 @@ const (
 
 // State is a case at a moment.
 type State struct {
-	At         time.Time
-	Engagement Engagement
-	Access     Access
+	At         time.Time  `json:"at"`
+	Engagement Engagement `json:"engagement"`
+	Access     Access     `json:"access"`
 	// Live are the grants that open the model at this moment.
-	Live []Grant
+	Live []Grant `json:"live"`
 }
 
 // At is the case as it stands at now. Time alone ends access: there is no event

@@ -10,15 +10,15 @@ import (
 // Consultation is a question to an organisation before the authority signs.
 // Each question is kept with its answer; a second question takes nothing back.
 type Consultation struct {
-	Organisation proofhouse.OrganisationID
-	Round        int
-	Asked        time.Time
+	Organisation proofhouse.OrganisationID `json:"organisation"`
+	Round        int                       `json:"round"`
+	Asked        time.Time                 `json:"asked,omitzero"`
 	// Answered is when it answered or was waived; zero before that.
-	Answered time.Time
-	By       proofhouse.Actor
-	View     View // "" if it was waived
-	Reason   string
-	Signed   Signature // of the answer or of the waiver
+	Answered time.Time        `json:"answered,omitzero"`
+	By       proofhouse.Actor `json:"by"`
+	View     View             `json:"view,omitzero"` // "" if it was waived
+	Reason   string           `json:"reason"`
+	Signed   Signature        `json:"signed,omitzero"` // of the answer or of the waiver
 }
 
 // View is what a consultee says.
@@ -64,7 +64,7 @@ func (c Case) consultation(o proofhouse.OrganisationID) (int, bool) {
 type Answer struct {
 	View   View      `json:"view"`
 	Reason string    `json:"reason"`
-	Signed Signature `json:"signed"`
+	Signed Signature `json:"signed,omitzero"`
 }
 
 // Kind implements Act.
@@ -109,7 +109,7 @@ func (c *Case) answered(o proofhouse.OrganisationID, change func(*Consultation))
 type Waive struct {
 	Organisation proofhouse.OrganisationID `json:"organisation"`
 	Reason       string                    `json:"reason"`
-	Signed       Signature                 `json:"signed"`
+	Signed       Signature                 `json:"signed,omitzero"`
 }
 
 // Kind implements Act.
@@ -138,18 +138,18 @@ func (a Waive) apply(c *Case, by proofhouse.Actor, now time.Time) error {
 // Determination is a signed answer to the developer's question. It is about
 // what the model can do. Later ones stand beside it.
 type Determination struct {
-	Version      int
-	Round        int
-	Outcome      Outcome
-	Registration int
+	Version      int     `json:"version"`
+	Round        int     `json:"round"`
+	Outcome      Outcome `json:"outcome"`
+	Registration int     `json:"registration"`
 	// Proposed is what the registered rule says of Runs.
-	Proposed Outcome
-	Runs     []proofhouse.RunID
+	Proposed Outcome            `json:"proposed"`
+	Runs     []proofhouse.RunID `json:"runs"`
 	// Departure is why the authority does not follow the rule; "" if it does.
-	Departure string
-	At        time.Time
-	By        proofhouse.Actor
-	Signed    Signature
+	Departure string           `json:"departure,omitzero"`
+	At        time.Time        `json:"at"`
+	By        proofhouse.Actor `json:"by"`
+	Signed    Signature        `json:"signed,omitzero"`
 }
 
 // Follows says whether the outcome is the one that the registered rule proposes.
@@ -160,7 +160,7 @@ type Determine struct {
 	Outcome      Outcome   `json:"outcome"`
 	Registration int       `json:"registration"`
 	Departure    string    `json:"departure,omitempty"`
-	Signed       Signature `json:"signed"`
+	Signed       Signature `json:"signed,omitzero"`
 }
 
 // Kind implements Act.
@@ -281,12 +281,12 @@ func (c Case) evidenceFinished(reg Registration, cells int, now time.Time) error
 // Round is a reconsideration, by an independent tester under the criteria of
 // the determination that it is about.
 type Round struct {
-	Number       int
-	Registration int
-	Reason       string
-	Asked        time.Time
-	By           proofhouse.Actor
-	Tester       proofhouse.OrganisationID // "" until one is appointed
+	Number       int                       `json:"number"`
+	Registration int                       `json:"registration"`
+	Reason       string                    `json:"reason"`
+	Asked        time.Time                 `json:"asked,omitzero"`
+	By           proofhouse.Actor          `json:"by"`
+	Tester       proofhouse.OrganisationID `json:"tester,omitzero"` // "" until one is appointed
 }
 
 // round is the number of the last reconsideration, 0 if there was none.

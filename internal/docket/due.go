@@ -4,9 +4,10 @@ import "time"
 
 // Clock is by when something is due.
 type Clock struct {
-	What      string
-	From, Due time.Time
-	Met       time.Time // when it was done; zero if it was not yet
+	What string    `json:"what"`
+	From time.Time `json:"from"`
+	Due  time.Time `json:"due"`
+	Met  time.Time `json:"met,omitzero"` // when it was done; zero if it was not yet
 }
 
 // Late says whether the thing was done after it was due, or is not done and due

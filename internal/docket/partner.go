@@ -10,10 +10,10 @@ import (
 // PartnerCriteria are by what the body puts partners forward. They are
 // published before they are used; versions are added, never changed.
 type PartnerCriteria struct {
-	Version  int
-	Criteria []Criterion
-	At       time.Time
-	By       proofhouse.Actor
+	Version  int              `json:"version"`
+	Criteria []Criterion      `json:"criteria"`
+	At       time.Time        `json:"at"`
+	By       proofhouse.Actor `json:"by"`
 }
 
 // Criterion is one of them.
@@ -25,24 +25,24 @@ type Criterion struct {
 // Nominee is an organisation that somebody proposes as a partner whose access
 // the body would sponsor.
 type Nominee struct {
-	Organisation proofhouse.OrganisationID
-	Title        string // what people call it
-	Nominated    time.Time
-	By           proofhouse.Actor
-	Sponsored    bool
+	Organisation proofhouse.OrganisationID `json:"organisation"`
+	Title        string                    `json:"title"` // what people call it
+	Nominated    time.Time                 `json:"nominated"`
+	By           proofhouse.Actor          `json:"by"`
+	Sponsored    bool                      `json:"sponsored,omitzero"`
 	// Answers are what the body said and the partner asked, in order.
-	Answers []PartnerAnswer
+	Answers []PartnerAnswer `json:"answers"`
 }
 
 // PartnerAnswer is one step in the choice of a partner.
 type PartnerAnswer struct {
-	Step PartnerStep
+	Step PartnerStep `json:"step"`
 	// Version and Criterion are by which published criterion; only an appeal has none.
-	Version   int
-	Criterion string
-	Reason    string
-	At        time.Time
-	By        proofhouse.Actor
+	Version   int              `json:"version"`
+	Criterion string           `json:"criterion,omitzero"`
+	Reason    string           `json:"reason"`
+	At        time.Time        `json:"at"`
+	By        proofhouse.Actor `json:"by"`
 }
 
 // PartnerStep is what was said.

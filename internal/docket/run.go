@@ -9,18 +9,18 @@ import (
 
 // Registration is a version of the criteria. Versions are added, never changed.
 type Registration struct {
-	Version    int
-	Criteria   Criteria
-	Salt       Salt
-	Commitment proofhouse.Digest
-	At         time.Time
-	By         proofhouse.Actor
+	Version    int               `json:"version"`
+	Criteria   Criteria          `json:"criteria"`
+	Salt       Salt              `json:"salt,omitzero"`
+	Commitment proofhouse.Digest `json:"commitment"`
+	At         time.Time         `json:"at"`
+	By         proofhouse.Actor  `json:"by"`
 	// Seen is how many runs of the case had begun by then. Criteria that were
 	// registered when some had are late, and whoever verifies them is told.
-	Seen int
+	Seen int `json:"seen"`
 	// Countersigned is when the developer put its signature under the commitment.
-	Countersigned time.Time
-	Signed        Signature
+	Countersigned time.Time `json:"countersigned,omitzero"`
+	Signed        Signature `json:"signed,omitzero"`
 }
 
 // Register registers criteria.
@@ -52,7 +52,7 @@ func (a Register) apply(c *Case, by proofhouse.Actor, now time.Time) error {
 // not be able to open.
 type Countersign struct {
 	Version int       `json:"version"`
-	Signed  Signature `json:"signed"`
+	Signed  Signature `json:"signed,omitzero"`
 }
 
 // Kind implements Act.
@@ -96,19 +96,20 @@ func (c Case) registration(version int) (Registration, error) {
 // Run is a run for the case. It is registered, and counts, or it is
 // exploratory, and never does.
 type Run struct {
-	ID           proofhouse.RunID
-	Registration int // the version that it meant to follow; 0 is none
-	Round        int // 0, or the number of the reconsideration
-	Cell         Cell
-	By           proofhouse.Actor
+	ID           proofhouse.RunID `json:"id"`
+	Registration int              `json:"registration"` // the version that it meant to follow; 0 is none
+	Round        int              `json:"round"`        // 0, or the number of the reconsideration
+	Cell         Cell             `json:"cell"`
+	By           proofhouse.Actor `json:"by"`
 	// Exploratory are the reasons why it does not count; none if it does.
-	Exploratory       []string
-	Started, Finished time.Time
-	Evidence          proofhouse.Digest
-	Tally             Tally
-	Tokens            int64
+	Exploratory []string          `json:"exploratory"`
+	Started     time.Time         `json:"started"`
+	Finished    time.Time         `json:"finished,omitzero"`
+	Evidence    proofhouse.Digest `json:"evidence,omitzero"`
+	Tally       Tally             `json:"tally"`
+	Tokens      int64             `json:"tokens"`
 	// Void is why a run that broke down counts for nothing, "" if it did not.
-	Void string
+	Void string `json:"void,omitzero"`
 }
 
 // Counts says whether the run is registered, finished and not void.
@@ -240,12 +241,12 @@ func (c Case) run(id proofhouse.RunID) (int, error) {
 // Exhibit is evidence from elsewhere. It is kept with where it came from, and
 // counts as nothing of ours.
 type Exhibit struct {
-	Digest proofhouse.Digest
-	What   string // "red-team report", "Inspect log"
+	Digest proofhouse.Digest `json:"digest"`
+	What   string            `json:"what"` // "red-team report", "Inspect log"
 	// Source is who made it, and how it came here.
-	Source string
-	At     time.Time
-	By     proofhouse.Actor
+	Source string           `json:"source"`
+	At     time.Time        `json:"at"`
+	By     proofhouse.Actor `json:"by"`
 }
 
 // Attach attaches evidence from elsewhere.
@@ -281,14 +282,15 @@ type Metered struct {
 
 // Accounts says where all tokens of a case went.
 type Accounts struct {
-	Registered, Exploratory int64
+	Registered  int64 `json:"registered"`
+	Exploratory int64 `json:"exploratory"`
 	// Outside are those of testers and partners, for their own work.
-	Outside int64
+	Outside int64 `json:"outside"`
 	// Remainder belongs to nothing: the body's tokens in no run of its own, and what no
 	// grant of the case explains.
-	Remainder int64
+	Remainder int64 `json:"remainder"`
 	// Differ are finished runs that say another number than the gate counted.
-	Differ []proofhouse.RunID
+	Differ []proofhouse.RunID `json:"differ"`
 }
 
 // Account puts every metered token into exactly one account.

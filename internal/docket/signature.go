@@ -131,9 +131,9 @@ func (c Case) Take(e Event, now time.Time) (Case, error) {
 
 // SigningKey is a key that a member signs with.
 type SigningKey struct {
-	By  proofhouse.Actor
-	Key string // PEM, as ledger.ParsePublicKey reads it
-	At  time.Time
+	By  proofhouse.Actor `json:"by"`
+	Key string           `json:"key"` // PEM, as ledger.ParsePublicKey reads it
+	At  time.Time        `json:"at"`
 }
 
 // NameKey says which key its actor signs with from now on. Keys that were named

@@ -1,0 +1,162 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"proofhouse/internal/api/wire"
+	"proofhouse/internal/docket"
+	"proofhouse/internal/policy"
+	"proofhouse/internal/proofhouse"
+)
+
+// acts adds an endpoint for each act of a case but its opening, and one for
+// the text of each that somebody signs.
+func (s server) acts() {
+	act[docket.Accept](s)
+	act[docket.Join](s)
+	act[docket.Leave](s)
+	act[docket.NameKey](s)
+	act[docket.Ask](s)
+	act[docket.Plan](s)
+	act[docket.Lend](s)
+	act[docket.End](s)
+	act[docket.PauseAccess](s)
+	act[docket.ResumeAccess](s)
+	act[docket.MoveWindow](s)
+	act[docket.Withdraw](s)
+	act[docket.Announce](s)
+	act[docket.Share](s)
+	act[docket.Unshare](s)
+	act[docket.Register](s)
+	act[docket.Countersign](s)
+	act[docket.StartRun](s)
+	act[docket.FinishRun](s)
+	act[docket.Attach](s)
+	act[docket.Cite](s)
+	act[docket.Consult](s)
+	act[docket.Answer](s)
+	act[docket.Waive](s)
+	act[docket.Determine](s)
+	act[docket.Reconsider](s)
+	act[docket.Appoint](s)
+	act[docket.Publish](s)
+	act[docket.Nominate](s)
+	act[docket.Sponsor](s)
+	act[docket.Decline](s)
+	act[docket.Appeal](s)
+}
+
+// actIn is an act on its way in.
+type actIn[A docket.Act] struct {
+	Credential
+	Repeat
+	Case  proofhouse.CaseID `path:"case" maxLength:"100"`
+	As    proofhouse.Role   `query:"as" doc:"your role, where you have several that may"`
+	Match string            `header:"If-Match" maxLength:"40" doc:"the ETag of the case as you saw it; if it has gone on since, nothing is done"`
+	Body  A
+}
+
+// textIn is an act whose text is asked for.
+type textIn[A docket.Act] struct {
+	Credential
+	Case proofhouse.CaseID `path:"case" maxLength:"100"`
+	As   proofhouse.Role   `query:"as" doc:"your role, where you have several that may"`
+	Body A
+}
+
+type doneOut struct {
+	ETag string `header:"ETag"`
+	Body wire.Done
+}
+
+type textOut struct{ Body wire.Text }
+
+func act[A docket.Act](s server) {
+	var a A
+	kind := a.Kind()
+	name := kind.Name()
+	roles := make([]string, len(kind.Move().By))
+	for i, r := range kind.Move().By {
+		roles[i] = string(r)
+	}
+	first := strings.ToUpper(string(kind[0]))
+	op := operation{
+		method: http.MethodPost, path: "/v1/cases/{case}/acts/" + name, id: "acts-" + name, summary: first + string(kind[1:]),
+		description: "For: " + strings.Join(roles, ", ") + ".",
+	}
+	add(s, op, func(ctx context.Context, who policy.Person, in actIn[A]) (*doneOut, error) {
+		_, e, err := s.event(ctx, who, in.Case, in.As, in.Body)
+		if err != nil {
+			return nil, err
+		}
+		at, err := version(in.Match)
+		if err != nil {
+			return nil, err
+		}
+		now := s.Now()
+		c, seq, err := s.Registry.Do(ctx, in.Case, e, at, in.request(who, in.Case, name, e.By.Role, in.Body), now)
+		if err != nil {
+			if at != 0 && at != c.Version && proofhouse.KindOf(err) == proofhouse.Conflict {
+				err = huma.Error412PreconditionFailed(proofhouse.PublicOf(err))
+			}
+			return nil, err
+		}
+		s.Wake()
+		shown := s.show(c, who, now)
+		return &doneOut{ETag: shown.ETag, Body: wire.Done{Seq: seq, Version: c.Version, Case: shown.Body}}, nil
+	})
+	if _, signed := (docket.Case{}).ToSign(docket.Event{Act: a}); !signed {
+		return
+	}
+	op.path, op.id, op.summary = "/v1/cases/{case}/texts/"+name, "texts-"+name, "What is signed to "+string(kind)
+	add(s, op, func(ctx context.Context, who policy.Person, in textIn[A]) (*textOut, error) {
+		c, e, err := s.event(ctx, who, in.Case, in.As, in.Body)
+		if err != nil {
+			return nil, err
+		}
+		text, _ := c.ToSign(e)
+		return &textOut{wire.Text{Text: string(text), Digest: proofhouse.DigestOf(text)}}, nil
+	})
+}
+
+// event is the act by who, in the first of its roles that may do it, or the one
+// that it named.
+func (s server) event(ctx context.Context, who policy.Person, id proofhouse.CaseID, as proofhouse.Role, a docket.Act) (docket.Case, docket.Event, error) {
+	c, err := s.find(ctx, who, id, policy.View)
+	if err != nil {
+		return c, docket.Event{}, err
+	}
+	by := proofhouse.Actor{Organisation: who.Organisation, Person: who.ID, Role: as}
+	if as == "" {
+		may := a.Kind().Move().By
+		has := c.Reader(docket.Person{Organisation: who.Organisation, Person: who.ID}).Roles
+		fits := slices.IndexFunc(has, func(r proofhouse.Role) bool { return slices.Contains(may, r) })
+		switch {
+		case fits >= 0:
+			by.Role = has[fits]
+		case len(has) > 0 && !(a.Kind() == docket.KindAccept && slices.Contains(who.House, policy.HouseRegistrar)):
+			by.Role = has[0] // to be told who may
+		default:
+			by.Role = may[0] // whoever takes up a case is no member of it yet
+		}
+	}
+	return c, docket.Event{By: by, Act: a}, s.Guard.Check(policy.Principal{Person: who, Role: as}, policy.Act(string(a.Kind())), resource(c))
+}
+
+// version is the version that an If-Match header names, 0 for none.
+func version(match string) (int, error) {
+	if match == "" || match == "*" {
+		return 0, nil
+	}
+	n, err := strconv.Atoi(strings.Trim(strings.TrimPrefix(match, "W/"), `"`))
+	if err != nil || n < 1 {
+		return 0, huma.Error412PreconditionFailed("If-Match is not the ETag of a case")
+	}
+	return n, nil
+}

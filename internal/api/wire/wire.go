@@ -1,0 +1,111 @@
+// Package wire holds the messages of the house's API and a client that sends
+// them. What an act says is docket's own; what the messages add is how they are
+// asked for and answered. It promises that an error arrives as the kind that the
+// server gave it.
+package wire
+
+import (
+	"encoding/json"
+	"time"
+
+	"proofhouse/internal/docket"
+	"proofhouse/internal/proofhouse"
+)
+
+// Case is a case as its reader may see it.
+type Case struct {
+	docket.Case
+	Profile Profile `json:"profile"`
+	// State is as of the answer.
+	State docket.State `json:"state"`
+	// Clocks are what the body owes, and by when.
+	Clocks []docket.Clock `json:"clocks"`
+	// Roles are the reader's.
+	Roles []proofhouse.Role `json:"roles"`
+}
+
+// Profile is how a review body works, in short.
+type Profile struct {
+	Name       string                    `json:"name"`
+	Title      string                    `json:"title"`
+	Digest     proofhouse.Digest         `json:"digest"`
+	Body       proofhouse.OrganisationID `json:"body"`
+	Window     string                    `json:"window" doc:"the longest time of access for the review, such as \"30 calendar days\""`
+	Consultees []Consultee               `json:"consultees" nullable:"false"`
+}
+
+// Consultee is an organisation to be asked before a determination.
+type Consultee struct {
+	Organisation proofhouse.OrganisationID `json:"organisation"`
+	Title        string                    `json:"title"`
+	Required     bool                      `json:"required" doc:"the determination waits for its answer, or for a waiver with a reason"`
+}
+
+// ProfileOf is p in short.
+func ProfileOf(p *docket.Profile) Profile {
+	out := Profile{Name: p.Name, Title: p.Title, Digest: p.Digest, Body: p.Body, Window: p.Window.String(), Consultees: []Consultee{}}
+	for _, c := range p.Consultees {
+		out.Consultees = append(out.Consultees, Consultee(c))
+	}
+	return out
+}
+
+// Open opens a case.
+type Open struct {
+	docket.OpenCase
+	Profile string `json:"profile" doc:"name of the profile, as the list of profiles has it" example:"us-order"`
+}
+
+// List is a page of cases, the most urgent first.
+type List struct {
+	Cases []docket.Summary `json:"cases" nullable:"false"`
+	Total int              `json:"total" doc:"how many there are in all"`
+	Next  string           `json:"next,omitempty" doc:"what to give as after for the next page"`
+}
+
+// Done is the answer to an act.
+type Done struct {
+	Seq     int  `json:"seq" doc:"which event of the case it is"`
+	Version int  `json:"version" doc:"how many events the case has"`
+	Case    Case `json:"case"`
+}
+
+// Text is what somebody signs.
+type Text struct {
+	Text   string            `json:"text" doc:"sign this, and nothing that you have not read"`
+	Digest proofhouse.Digest `json:"digest"`
+}
+
+// Event is an event of a case. Says is left out where the reader may know only
+// that it was done.
+type Event struct {
+	Seq  int              `json:"seq"`
+	At   time.Time        `json:"at"`
+	By   proofhouse.Actor `json:"by"`
+	Act  string           `json:"act"`
+	Says json.RawMessage  `json:"says,omitempty"`
+	// Commitment is what the public log holds of it, at Index; -1 as long as it does not.
+	Commitment string `json:"commitment" doc:"SHA-256 in hex"`
+	Index      int64  `json:"index" doc:"place in the public log, -1 while it waits"`
+}
+
+// Events is a page of events.
+type Events struct {
+	Events []Event `json:"events" nullable:"false"`
+}
+
+// Profiles is the list of profiles.
+type Profiles struct {
+	Profiles []Profile `json:"profiles" nullable:"false"`
+}
+
+// Health says that the house is there.
+type Health struct {
+	Version string `json:"version"`
+}
+
+// StreamEnd is the last message of a stream that the house ends.
+type StreamEnd struct {
+	Kind   proofhouse.Kind `json:"kind"`
+	Detail string          `json:"detail"`
+}
