@@ -140,7 +140,7 @@ func (s server) event(ctx context.Context, who policy.Person, id proofhouse.Case
 		switch {
 		case fits >= 0:
 			by.Role = has[fits]
-		case len(has) > 0 && !(a.Kind() == docket.KindAccept && slices.Contains(who.House, policy.HouseRegistrar)):
+		case len(has) > 0 && (a.Kind() != docket.KindAccept || !slices.Contains(who.House, policy.HouseRegistrar)):
 			by.Role = has[0] // to be told who may
 		default:
 			by.Role = may[0] // whoever takes up a case is no member of it yet

@@ -89,7 +89,8 @@ func TestVerify(t *testing.T) {
 		{"late criteria", Covered, "", explore, append([]Metered{{"body", "run-0", 50}}, honest...), true, []string{"late criteria: when version 1 was registered, 1 run had begun"}, ""},
 		{
 			"a hidden run", Covered, "", nil, append([]Metered{{"body", "run-x", 9}}, honest...), true,
-			[]string{"hidden run: the gate counted 9 tokens for run-x", "9 tokens belong to no run"}, "",
+			[]string{"hidden run: the gate counted 9 tokens for run-x", "9 tokens belong to no run"},
+			"",
 		},
 		{"tokens in no run", Covered, "", nil, append([]Metered{{"body", "", 5}}, honest...), true, []string{"5 tokens belong to no run"}, ""},
 		{"a grant that is not of the case", Covered, "", nil, append([]Metered{{"other", "", 5}}, honest...), true, []string{"5 tokens belong to no run"}, ""},

@@ -144,7 +144,7 @@ func get[T any](ctx context.Context, c Client, path string, q url.Values) (T, er
 	if len(q) > 0 {
 		path += "?" + q.Encode()
 	}
-	return answer[T](c.do(ctx, http.MethodGet, path, nil, nil))
+	return answer[T](ctx, c, http.MethodGet, path, nil, nil)
 }
 
 func send[T any](ctx context.Context, c Client, path string, v any, h http.Header) (T, error) {
@@ -153,11 +153,12 @@ func send[T any](ctx context.Context, c Client, path string, v any, h http.Heade
 		var none T
 		return none, err
 	}
-	return answer[T](c.do(ctx, http.MethodPost, path, b, h))
+	return answer[T](ctx, c, http.MethodPost, path, b, h)
 }
 
-func answer[T any](resp *http.Response, err error) (T, error) {
+func answer[T any](ctx context.Context, c Client, method, path string, body []byte, h http.Header) (T, error) {
 	var v T
+	resp, err := c.do(ctx, method, path, body, h)
 	if err != nil {
 		return v, err
 	}
