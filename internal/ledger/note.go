@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -147,4 +148,19 @@ func (v verifier) Verify(msg, sig []byte) bool {
 // seconds since 1970.
 func cosigned(at uint64, text []byte) []byte {
 	return append(fmt.Appendf(nil, "cosignature/v1\ntime %d\n", at), text...)
+}
+
+// Cosign signs a checkpoint's text as the witness of that name, at a time of
+// its clock, and gives the line that goes below the log's signature. Errors are
+// those of VerifierKey.
+func (k *Key) Cosign(name string, text []byte, at time.Time) (string, error) {
+	w, err := k.PublicKey().WitnessKey(name)
+	if err != nil {
+		return "", err
+	}
+	seconds := uint64(max(0, at.Unix()))
+	sig := binary.BigEndian.AppendUint32(nil, verifier{w}.KeyHash())
+	sig = binary.BigEndian.AppendUint64(sig, seconds)
+	sig = append(sig, ed25519.Sign(k.private, cosigned(seconds, text))...)
+	return fmt.Sprintf("— %s %s\n", name, base64.StdEncoding.EncodeToString(sig)), nil
 }

@@ -15,7 +15,6 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"net/http"
 	"os"
 	"path/filepath"
 	"sync"
@@ -47,6 +46,11 @@ const (
 type Options struct {
 	Origin string      // the name that stands in every checkpoint, such as review.example/log
 	Key    *ledger.Key // signs the checkpoints
+	// Witnesses cosign them. None is permitted.
+	Witnesses []Witness
+	// Again is how long after it a checkpoint without news goes to the witnesses
+	// once more. 0 is ten seconds; less than 100 ms is proofhouse.Invalid.
+	Again time.Duration
 }
 
 // Log is a public log in a folder, held by this process. It is safe for
@@ -54,7 +58,8 @@ type Options struct {
 type Log struct {
 	dir  string
 	key  ledger.VerifierKey
-	lock *os.File // flock: released as the process ends, however it ends
+	seen []ledger.VerifierKey // of the witnesses
+	lock *os.File             // flock: released as the process ends, however it ends
 
 	appender *tessera.Appender
 	reader   tessera.LogReader
@@ -92,7 +97,16 @@ func Open(ctx context.Context, dir string, opts Options) (_ *Log, err error) {
 	if err != nil {
 		return nil, err
 	}
+	if opts.Again == 0 {
+		opts.Again = again
+	}
+	if opts.Again < interval {
+		return nil, proofhouse.Errorf(proofhouse.Invalid, nil, "a checkpoint can go to the witnesses again after %s at the soonest", interval)
+	}
 	l := &Log{dir: dir, key: key}
+	for _, w := range opts.Witnesses {
+		l.seen = append(l.seen, w.Key)
+	}
 	if err := l.hold(); err != nil {
 		return nil, err
 	}
@@ -108,7 +122,7 @@ func Open(ctx context.Context, dir string, opts Options) (_ *Log, err error) {
 	if err != nil {
 		return nil, err
 	}
-	driver, err := posix.New(ctx, posix.Config{Path: dir, HTTPClient: &http.Client{Timeout: closing}})
+	driver, err := posix.New(ctx, posix.Config{Path: dir, HTTPClient: asking()})
 	if err != nil {
 		return nil, fmt.Errorf("opening the public log: %w", err)
 	}
@@ -116,8 +130,12 @@ func Open(ctx context.Context, dir string, opts Options) (_ *Log, err error) {
 	settings := tessera.NewAppendOptions().
 		WithCheckpointSigner(&careful{Signer: notes, log: l}).
 		WithCheckpointInterval(interval).
-		WithCheckpointRepublishInterval(0). // an idle log writes nothing
+		WithCheckpointRepublishInterval(0). // an idle log without witnesses writes nothing
 		WithBatching(batch, batchAge)
+	if err := witnessed(settings, opts.Witnesses, opts.Again); err != nil {
+		stop()
+		return nil, err
+	}
 	l.appender, l.shutdown, l.reader, err = tessera.NewAppender(running, driver, settings)
 	if err != nil {
 		stop()
@@ -219,7 +237,7 @@ func (l *Log) Checkpoint(ctx context.Context, atLeast uint64) (ledger.Checkpoint
 			return ledger.Checkpoint{}, diskError(fmt.Errorf("reading the last checkpoint: %w", err))
 		}
 		if err == nil {
-			cp, err := ledger.ParseCheckpoint(raw, l.key)
+			cp, err := ledger.ParseCheckpoint(raw, l.key, l.seen...)
 			if err != nil || cp.Size >= atLeast {
 				return cp, err
 			}
