@@ -2,7 +2,6 @@ package gate
 
 import (
 	"crypto/sha256"
-	"encoding/hex"
 	"slices"
 	"strings"
 	"time"
@@ -119,32 +118,12 @@ func unknownModel(codename string) *Refusal {
 	return refuse(UnknownModel, "this key knows no model of that name: the one that it is for is %s", codename)
 }
 
-// keyPrefix is what scanners for leaked secrets look for.
-const keyPrefix = "phk_"
+// keys are the secrets of grants.
+var keys = proofhouse.SecretKind{Prefix: "phk_", Word: "proofhouse key"}
 
-// NewKey is a fresh key: the prefix, 160 random bits and a checksum of 24 bits,
-// which tells a mistyped or an invented key without a look-up. It is shown
-// once; what is kept is its hash.
-func NewKey() string {
-	body := keyPrefix + proofhouse.Token(20)
-	return body + checksum(body)
-}
+// NewKey is a fresh key, which is shown once; what is kept is its hash.
+func NewKey() string { return keys.New() }
 
-func checksum(s string) string {
-	sum := sha256.Sum256([]byte("proofhouse key: " + s))
-	return hex.EncodeToString(sum[:3])
-}
-
-// HashKey is how a key is stored: its SHA-256 in hex. A key has 160 random
-// bits, so a slow hash would protect nothing. ok is false for what NewKey
-// cannot have made.
-func HashKey(key string) (hash string, ok bool) {
-	if !strings.HasPrefix(key, keyPrefix) || len(key) < len(keyPrefix)+6 || len(key) > 128 {
-		return "", false
-	}
-	if body := key[:len(key)-6]; checksum(body) != key[len(key)-6:] {
-		return "", false
-	}
-	sum := sha256.Sum256([]byte(key))
-	return hex.EncodeToString(sum[:]), true
-}
+// HashKey is how a key is stored, its SHA-256 in hex. ok is false for what
+// NewKey cannot have made.
+func HashKey(key string) (hash string, ok bool) { return keys.Hash(key) }
