@@ -67,6 +67,7 @@ func memberOf(r proofhouse.Role, change func(*Person)) Principal {
 func columns() []column {
 	all := []column{
 		{"outsider", Principal{Person: person("elsewhere", "mallory", func(p *Person) { p.Clearances = []string{"weights", "TLP:RED"} })}},
+		{"namesake", Principal{Person: person("elsewhere", "developer", func(p *Person) { p.Clearances = []string{"weights"} }), Role: proofhouse.Developer}},
 		{"colleague", Principal{Person: person("lab", "carol", nil)}}, // of the developer, and no member
 	}
 	for _, r := range HouseRoles {
@@ -200,6 +201,8 @@ func rows() []row {
 			row{"approve to " + string(what), Approve, always(Asked{Case: taken, ID: "r", What: what, Asker: "dora@lab"})})
 	}
 	all = append(all,
+		row{"know of a broken glass", Know, always(Asked{Case: taken, ID: "r", What: BreakGlass, Asker: "gus@body"})},
+		row{"approve to break glass", Approve, always(Asked{Case: taken, ID: "r", What: BreakGlass, Asker: "gus@body"})},
 		row{"approve what one asked for", Approve, func(who Principal) Resource {
 			return Asked{Case: taken, ID: "r", What: Export, Asker: who.Person.Name()}
 		}},
@@ -411,6 +414,25 @@ func TestGuardFailsClosed(t *testing.T) {
 	err = g.Check(memberOf(proofhouse.Developer, nil), View, theCase())
 	if d := g.Decide(memberOf(proofhouse.Developer, nil), View, theCase()); d.Allow || !d.Failed || proofhouse.KindOf(err) != proofhouse.Refused {
 		t.Errorf("%+v, %v", d, err)
+	}
+}
+
+// TestOrderOfRules: a rule for every action is asked wherever it stands among those that
+// name the action.
+func TestOrderOfRules(t *testing.T) {
+	const every, one = `@id("every") forbid (principal, action, resource);`, `@id("one") permit (principal, action == Action::"view", resource);`
+	for _, rules := range []string{every + one, one + every} {
+		list, err := cedar.NewPolicyListFromBytes("mine.cedar", []byte(rules))
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := newSet(nil)
+		for _, p := range list {
+			s.put(cedar.PolicyID(p.Annotations()["id"]), p)
+		}
+		if d := s.Decide(question(columns()[0].who, View, theCase())); d.Policy != "every" {
+			t.Errorf("%s: %+v", rules, d)
+		}
 	}
 }
 

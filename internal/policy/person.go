@@ -34,20 +34,20 @@ func (r HouseRole) Validate() error {
 
 // Person is somebody with an account.
 type Person struct {
-	Organisation proofhouse.OrganisationID
-	ID           proofhouse.PersonID
-	Title        string // what people call them
-	House        []HouseRole
+	Organisation proofhouse.OrganisationID `json:"organisation"`
+	ID           proofhouse.PersonID       `json:"id"`
+	Title        string                    `json:"title"` // what people call them
+	House        []HouseRole               `json:"house,omitempty"`
 	// ConflictsWith are developers in whose cases the person takes no part, and
 	// ConflictsIn are such cases.
-	ConflictsWith []proofhouse.OrganisationID
-	ConflictsIn   []proofhouse.CaseID
+	ConflictsWith []proofhouse.OrganisationID `json:"conflicts_with,omitempty"`
+	ConflictsIn   []proofhouse.CaseID         `json:"conflicts_in,omitempty"`
 	// Clearances are compartments and markings that the person may read.
-	Clearances []string
+	Clearances []string `json:"clearances,omitempty"`
 	// Enrolled says that the person has had a token.
-	Enrolled bool
+	Enrolled bool `json:"enrolled,omitempty"`
 	// Ended is when the account ended; zero if it has not.
-	Ended time.Time
+	Ended time.Time `json:"ended,omitzero"`
 }
 
 // Name is how rules, requests and records name the person: PERSON@ORGANISATION.
@@ -83,4 +83,34 @@ func ValidID(what, s string) error {
 		return proofhouse.Errorf(proofhouse.Invalid, nil, "%s must be 1 to %d lower-case letters, digits and . _ - /", what, maxID)
 	}
 	return nil
+}
+
+// Validate says whether ids and title are what ValidID and ValidTitle take. The error is
+// proofhouse.Invalid.
+func (p Person) Validate() error {
+	if err := ValidID("the organisation's id", string(p.Organisation)); err != nil {
+		return err
+	}
+	if err := ValidID("the person's id", string(p.ID)); err != nil {
+		return err
+	}
+	return ValidTitle("the person's title", p.Title)
+}
+
+// Validate says whether id and title are what ValidID and ValidTitle take. The error is
+// proofhouse.Invalid.
+func (o Organisation) Validate() error {
+	if err := ValidID("the organisation's id", string(o.ID)); err != nil {
+		return err
+	}
+	return ValidTitle("the organisation's title", o.Title)
+}
+
+// ValidClearance says whether s can be a clearance: a compartment's name, which
+// is of the form of an id, or a marking. The error is proofhouse.Invalid.
+func ValidClearance(s string) error {
+	if proofhouse.Marking(s).Validate() == nil {
+		return nil
+	}
+	return ValidID("a clearance that is no marking", s)
 }

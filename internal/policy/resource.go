@@ -17,20 +17,20 @@ type Approval struct{ Asker, First, Second string }
 
 // Case is what rules need to know of a case.
 type Case struct {
-	ID        proofhouse.CaseID
-	Developer proofhouse.OrganisationID
-	Body      proofhouse.OrganisationID // which reviews
-	Members   []proofhouse.Actor
+	ID        proofhouse.CaseID         `json:"id"`
+	Developer proofhouse.OrganisationID `json:"-"`
+	Body      proofhouse.OrganisationID `json:"-"` // which reviews
+	Members   []proofhouse.Actor        `json:"-"`
 	// TakenUp says that a registrar of the body has accepted it.
-	TakenUp bool
+	TakenUp bool `json:"-"`
 	// Held says that a legal hold is on it.
-	Held bool
+	Held bool `json:"-"`
 	// Ran are the names of those who ran an evaluation.
-	Ran []string
+	Ran []string `json:"-"`
 	// Glass are the names of those who broke the glass and have not read yet.
-	Glass []string
+	Glass []string `json:"-"`
 	// Approved is of the request that is being carried out.
-	Approved Approval
+	Approved Approval `json:"-"`
 }
 
 func (Case) kind() string         { return "case" }
@@ -95,26 +95,6 @@ func (a Artifact) entity() Entity {
 	}
 }
 
-// Asked is a request for the approval of two persons.
-type Asked struct {
-	Case Case
-	ID   string
-	// What is Export, Unseal or Destroy.
-	What  Action
-	Asker string // a name
-	First string // the first approver's name, or ""
-}
-
-func (Asked) kind() string       { return "request" }
-func (a Asked) inCase() *Case    { return &a.Case }
-func (Asked) approval() Approval { return Approval{} }
-func (a Asked) entity() Entity {
-	return Entity{
-		Type: "Request", ID: a.ID, Parents: []Entity{a.Case.entity()},
-		Attrs: Attrs{"kind": string(a.What), "asker": a.Asker, "first": a.First},
-	}
-}
-
 // House is the house as a whole.
 type House struct{}
 
@@ -125,8 +105,8 @@ func (House) entity() Entity     { return Entity{Type: "House", ID: "house"} }
 
 // Organisation is one that has people here.
 type Organisation struct {
-	ID    proofhouse.OrganisationID
-	Title string // what people call it
+	ID    proofhouse.OrganisationID `json:"id"`
+	Title string                    `json:"title"` // what people call it
 }
 
 func (Organisation) kind() string       { return "organisation" }
@@ -137,16 +117,3 @@ func (o Organisation) entity() Entity   { return Entity{Type: "Organisation", ID
 func (Person) kind() string       { return "person" }
 func (Person) inCase() *Case      { return nil }
 func (Person) approval() Approval { return Approval{} }
-
-// Token is an API token of a person's.
-type Token struct {
-	ID    string
-	Owner string // a name
-}
-
-func (Token) kind() string       { return "token" }
-func (Token) inCase() *Case      { return nil }
-func (Token) approval() Approval { return Approval{} }
-func (t Token) entity() Entity {
-	return Entity{Type: "Token", ID: t.ID, Attrs: Attrs{"owner": t.Owner}}
-}

@@ -8,6 +8,13 @@ import (
 	"database/sql"
 )
 
+type Approval struct {
+	ID      string
+	About   []byte
+	Version int64
+	Sealed  []byte
+}
+
 type Counter struct {
 	Name  string
 	Value int64
@@ -27,6 +34,21 @@ type GateInstance struct {
 	Applied int64
 	SeenAt  int64
 	Version int64
+}
+
+type Organisation struct {
+	Who       []byte
+	Look      []byte
+	TitleLook []byte
+	Sealed    []byte
+}
+
+type Person struct {
+	Who          []byte
+	Organisation []byte
+	Look         []byte
+	Version      int64
+	Sealed       []byte
 }
 
 type Request struct {
@@ -61,4 +83,18 @@ type Revocation struct {
 type Rule struct {
 	Digest string
 	Body   string
+}
+
+type Setup struct {
+	Hash   string
+	MadeAt int64
+	UsedAt int64
+}
+
+type Token struct {
+	ID      string
+	Hash    string
+	Person  []byte
+	Version int64
+	Sealed  []byte
 }
