@@ -146,31 +146,30 @@ func valid(o policy.Organisation, p policy.Person) error {
 	return p.Validate()
 }
 
-// Authenticate is who holds a token, without a role: whoever calls fills in the
-// one in which the person acts (policy.Principal.Role), or leaves it "" for all of them.
-// Any token that is not in force, for whatever reason, is proofhouse.Refused
-// with one sentence. It keeps the day on which a token was last used.
-func (d Directory) Authenticate(ctx context.Context, token string, now time.Time) (policy.Principal, error) {
-	none := proofhouse.Errorf(proofhouse.Refused, nil, "this token is not valid: it is mistyped, or it has ended or was revoked")
+// Authenticate is whose token it is. Any token that is not in force, for
+// whatever reason, is proofhouse.NotFound with one sentence. It keeps the day on
+// which a token was last used.
+func (d Directory) Authenticate(ctx context.Context, token string, now time.Time) (policy.Person, error) {
+	none := proofhouse.Errorf(proofhouse.NotFound, nil, "that token is nobody's: it is wrong, has ended or was revoked")
 	hash, ok := policy.HashToken(token)
 	if !ok {
-		return policy.Principal{}, none
+		return policy.Person{}, none
 	}
 	t, err := d.People.TokenByHash(ctx, hash)
 	switch {
-	case proofhouse.KindOf(err) == proofhouse.NotFound:
-		return policy.Principal{}, none
+	case err != nil && proofhouse.KindOf(err) == proofhouse.NotFound:
+		return policy.Person{}, none
 	case err != nil:
-		return policy.Principal{}, err
+		return policy.Person{}, err
 	case !t.Holds(now):
-		return policy.Principal{}, none
+		return policy.Person{}, none
 	}
 	p, err := d.People.Person(ctx, t.Owner)
 	if err != nil {
-		return policy.Principal{}, err
+		return policy.Person{}, err
 	}
 	if !p.Ended.IsZero() {
-		return policy.Principal{}, none
+		return policy.Person{}, none
 	}
 	if _, fresh := t.UsedAt(now); fresh {
 		if err := d.People.Change(ctx, func(tx store.PeopleTx) error {
@@ -180,10 +179,10 @@ func (d Directory) Authenticate(ctx context.Context, token string, now time.Time
 			})
 			return err
 		}); err != nil {
-			return policy.Principal{}, err
+			return policy.Person{}, err
 		}
 	}
-	return policy.Principal{Person: p}, nil
+	return p, nil
 }
 
 // CreateOrganisation adds an organisation.

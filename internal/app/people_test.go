@@ -85,7 +85,7 @@ func (h house) who(token string) policy.Principal {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	return p
+	return policy.Principal{Person: p}
 }
 
 // member makes an account, with roles of the house, and signs in.
@@ -427,7 +427,7 @@ func TestTokens(t *testing.T) {
 		ada := h.member(root, "ada@lab")
 		for _, wrong := range []string{"", "pht_", policy.NewToken(), policy.NewCode()} {
 			_, err := h.Authenticate(ctx, wrong, now)
-			wants(t, "a token that was never made", err, proofhouse.Refused)
+			wants(t, "a token that was never made", err, proofhouse.NotFound)
 		}
 		for _, expires := range []time.Time{now, now.Add(-time.Hour), now.Add(policy.MaxTokenLife + time.Hour)} {
 			_, _, err := h.IssueToken(ctx, ada, "ada@lab", "", expires, now)
@@ -454,12 +454,12 @@ func TestTokens(t *testing.T) {
 			}
 		}
 		_, ended := h.Authenticate(ctx, token, now.Add(48*time.Hour))
-		wants(t, "a token that has ended", ended, proofhouse.Refused)
+		wants(t, "a token that has ended", ended, proofhouse.NotFound)
 		if err := h.RevokeToken(ctx, ada, made.ID, now); err != nil {
 			t.Fatal(err)
 		}
 		_, revoked := h.Authenticate(ctx, token, now)
-		wants(t, "a token that was revoked", revoked, proofhouse.Refused)
+		wants(t, "a token that was revoked", revoked, proofhouse.NotFound)
 		wants(t, "revoking it again", h.RevokeToken(ctx, ada, made.ID, now), proofhouse.Conflict)
 		_, unknown := h.Authenticate(ctx, policy.NewToken(), now)
 		if ended.Error() != revoked.Error() || ended.Error() != unknown.Error() {
@@ -473,7 +473,7 @@ func TestTokens(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err = h.Authenticate(ctx, other, now)
-		wants(t, "a token of an account that ended", err, proofhouse.Refused)
+		wants(t, "a token of an account that ended", err, proofhouse.NotFound)
 	})
 }
 
