@@ -82,7 +82,7 @@ func overwrite(name string) error {
 	if err == nil {
 		_, err = f.Write(make([]byte, st.Size()))
 	}
-	return errors.Join(err, f.Sync(), f.Close(), os.Remove(name))
+	return errors.Join(err, f.Sync(), f.Close(), remove(name))
 }
 
 func remove(name string) error {

@@ -1,8 +1,9 @@
 // Package vault keeps sealed artifacts, by compartment. It promises that what
 // is sealed was encrypted before it touched a disk, that it opens with the
-// house's key only, and that nothing in a compartment opens once that was
-// shredded. Who may open what, and when a compartment is shredded, is for
-// others to decide.
+// house's key only, or with those of two custodians besides, and that nothing in
+// a compartment opens once that was shredded. It also says what an archive that
+// somebody brought holds, without unpacking it. Who may open what, and when a
+// compartment is shredded, is for others to decide.
 package vault
 
 import (
@@ -45,8 +46,9 @@ const (
 type Vault struct {
 	dir, keyFile string
 
+	present presence
+
 	mu         sync.Mutex // guards what follows
-	lock       *os.File   // shared while this process seals; nil before
 	recipients map[string]*age.HybridRecipient
 }
 
@@ -58,16 +60,7 @@ func New(dir, keyFile string) *Vault {
 }
 
 // Close lets other processes clear away what this one left unfinished.
-func (v *Vault) Close() error {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if v.lock == nil {
-		return nil
-	}
-	err := v.lock.Close()
-	v.lock = nil
-	return err
-}
+func (v *Vault) Close() error { return v.present.leave() }
 
 // Create makes a compartment, durably. One of that name that is there, or was
 // shredded, is proofhouse.Conflict. The first compartment of a vault makes the
@@ -223,29 +216,8 @@ func (v *Vault) identity(compartment string) (*age.HybridIdentity, error) {
 	return identity, nil
 }
 
-// enter takes part in the vault's lock before something is written: shared
-// with all others who seal. Who finds nobody there clears away what killed
-// processes left.
-func (v *Vault) enter() error {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if v.lock != nil {
-		return nil
-	}
-	f, err := os.OpenFile(filepath.Join(v.dir, lockName), os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return diskError(err)
-	}
-	if syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil {
-		err = v.sweep()
-	}
-	if err := errors.Join(err, syscall.Flock(int(f.Fd()), syscall.LOCK_SH)); err != nil {
-		f.Close()
-		return diskError(err)
-	}
-	v.lock = f
-	return nil
-}
+// enter takes part in the vault's lock before something is written.
+func (v *Vault) enter() error { return v.present.enter(v.dir, v.sweep) }
 
 // sweep deletes what was never finished. The lock says that nobody writes.
 func (v *Vault) sweep() error {

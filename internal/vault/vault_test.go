@@ -24,6 +24,9 @@ func TestMain(m *testing.M) {
 	if dir := os.Getenv("VAULT_TEST_SEAL"); dir != "" {
 		sealForever(dir)
 	}
+	if dir := os.Getenv("VAULT_TEST_FILE"); dir != "" {
+		fileForever(dir)
+	}
 	os.Exit(m.Run())
 }
 
