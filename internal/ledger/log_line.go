@@ -150,9 +150,15 @@ func cutHex(b []byte, n int, after string) (digits, rest []byte, ok bool) {
 
 // checkLogRecord says what keeps b from being a record, or "".
 func checkLogRecord(b []byte) string {
-	switch {
-	case len(b) > maxLogRecord:
+	if len(b) > maxLogRecord {
 		return "is longer than 64 KiB"
+	}
+	return checkJSONLine(b)
+}
+
+// checkJSONLine says what keeps b from being JSON on one line, or "".
+func checkJSONLine(b []byte) string {
+	switch {
 	case bytes.ContainsAny(b, "\r\n"):
 		return "has a line break"
 	case !utf8.Valid(b): // readers would each see another text

@@ -5,9 +5,9 @@
 // the head is signed from time to time, so that a record that was changed, taken
 // out or moved is found. Entries are the record of the house: the state that an
 // entry belongs to commits with it, and a sequencer brings its commitment into a
-// public log. What a statement claims or a record means is for the
-// part that makes it, and so is keeping the checkpoint by which a log that was
-// cut short is found.
+// public log; receipts and bundles prove that they are there. What a statement
+// claims or a record means is for the part that makes it, and so is keeping the
+// checkpoint by which a log that was cut short is found.
 package ledger
 
 import (
