@@ -22,6 +22,8 @@ func (s server) acts() {
 	act[docket.Join](s)
 	act[docket.Leave](s)
 	act[docket.NameKey](s)
+	act[docket.Offer](s)
+	act[docket.Agree](s)
 	act[docket.Ask](s)
 	act[docket.Plan](s)
 	act[docket.Lend](s)

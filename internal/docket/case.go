@@ -37,6 +37,9 @@ type Case struct {
 	// Keys are those that members named to sign with, in order.
 	Keys []SigningKey `json:"keys"`
 
+	// Terms are what the developer offered, in order; see Agreed.
+	Terms []OfferedTerms `json:"terms"`
+
 	// Asked is when the developer asked whether the model is covered.
 	Asked time.Time `json:"asked,omitzero"`
 

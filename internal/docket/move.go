@@ -27,6 +27,8 @@ const (
 	KindShare      Kind = "share with a partner"
 	KindUnshare    Kind = "end a partner's grant"
 	KindNameKey    Kind = "name a signing key"
+	KindOffer      Kind = "offer terms"
+	KindAgree      Kind = "agree to terms"
 )
 
 // The acts of evidence and determination.
@@ -57,7 +59,7 @@ const (
 // Kinds are all acts, in the order of the page that lists them.
 var Kinds = []Kind{
 	KindOpen, KindAccept, KindJoin, KindLeave, KindAsk, KindPlan, KindLend, KindEnd, KindPause, KindResume, KindMoveWindow,
-	KindWithdraw, KindAnnounce, KindShare, KindUnshare, KindNameKey,
+	KindWithdraw, KindAnnounce, KindShare, KindUnshare, KindNameKey, KindOffer, KindAgree,
 	KindRegister, KindCountersign, KindStartRun, KindFinishRun, KindAttach, KindCite, KindConsult, KindAnswer, KindWaive, KindDetermine, KindReconsider, KindAppoint,
 	KindPublish, KindNominate, KindSponsor, KindDecline, KindAppeal,
 }
@@ -110,6 +112,10 @@ func (k Kind) Move() Move {
 		return Move{By: developer, Withdrawn: true}
 	case KindNameKey:
 		return Move{By: []proofhouse.Role{proofhouse.Developer, proofhouse.Authority, proofhouse.Consultee}}
+	case KindOffer:
+		return Move{By: developer}
+	case KindAgree:
+		return Move{By: registrar}
 	case KindRegister:
 		return Move{By: registrar, Engagement: []Engagement{NotAsked, Open}}
 	case KindCountersign:

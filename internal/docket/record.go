@@ -12,7 +12,7 @@ import (
 // acts are all acts, by the name that records and requests have for them.
 var acts = map[string]Act{
 	"open": OpenCase{}, "accept": Accept{}, "join": Join{}, "leave": Leave{}, "name-key": NameKey{},
-	"ask": Ask{}, "plan": Plan{}, "lend": Lend{}, "end": End{}, "pause": PauseAccess{}, "resume": ResumeAccess{}, "move-window": MoveWindow{},
+	"offer": Offer{}, "agree": Agree{}, "ask": Ask{}, "plan": Plan{}, "lend": Lend{}, "end": End{}, "pause": PauseAccess{}, "resume": ResumeAccess{}, "move-window": MoveWindow{},
 	"withdraw": Withdraw{}, "announce": Announce{}, "share": Share{}, "unshare": Unshare{},
 	"register": Register{}, "countersign": Countersign{}, "start-run": StartRun{}, "finish-run": FinishRun{}, "attach": Attach{}, "cite": Cite{},
 	"consult": Consult{}, "answer": Answer{}, "waive": Waive{}, "determine": Determine{}, "reconsider": Reconsider{}, "appoint": Appoint{},

@@ -23,7 +23,7 @@ func TestWalk(t *testing.T) {
 	if testing.Short() || race {
 		many = 500
 	}
-	taken := map[Kind]bool{KindOpen: true, KindAccept: true, KindJoin: true, KindLeave: true}
+	taken := map[Kind]bool{KindOpen: true, KindAccept: true, KindJoin: true, KindLeave: true, KindOffer: true}
 	for _, w := range []struct {
 		name   string
 		acts   func(Case, time.Time) []Act
@@ -59,7 +59,9 @@ func walk(t *testing.T, acts func(Case, time.Time) []Act, passes []time.Duration
 		c   Case
 		now time.Time
 	}
-	first, now := play(t, profile(t, "institute"), opened(everyoneJoins...)...)
+	// Terms make no difference to any rule of the walk: they are offered once.
+	offered := step{dev, Offer{Terms{Marking: proofhouse.Amber}}, 0}
+	first, now := play(t, profile(t, "institute"), opened(append(slices.Clone(everyoneJoins), offered)...)...)
 	seen := map[string]bool{abstract(first, now): true}
 	queue := []at{{first, now}}
 	for ; len(queue) > 0 && len(seen) < bound; depth++ {
@@ -153,6 +155,9 @@ func determinationActs(c Case, _ time.Time) []Act {
 		Determine{Outcome: Covered, Registration: 1},
 		Determine{Outcome: Undetermined, Registration: 1},
 		Determine{Outcome: NotCovered, Registration: 1, Departure: "so"},
+	}
+	if c.Terms[0].Agreed.IsZero() {
+		all = append(all, Agree{1})
 	}
 	if len(c.Keys) == 0 {
 		all = append(all, NameKey{testKey})
