@@ -26,8 +26,10 @@ import (
 type House struct {
 	Registry docket.Registry
 	Guard    *policy.Guard
-	// Who is the person whose token it is. Any other token is proofhouse.NotFound.
+	// Who is the person whose token it is. Any other token is proofhouse.NotFound or Refused.
 	Who func(ctx context.Context, token string, now time.Time) (policy.Person, error)
+	// Claim spends the code of the first start, and gives the first administrator's token.
+	Claim func(ctx context.Context, code string, o policy.Organisation, p policy.Person, now time.Time) (token string, err error)
 	// Record is what the public log and the bundles are asked for.
 	Record Record
 	// Now is the house's clock.
@@ -52,6 +54,7 @@ func New(h House) http.Handler {
 	cfg.CreateHooks = nil // no links to schemas in answers
 	api := humago.New(mux, cfg)
 	s := server{h, api}
+	s.setup()
 	s.cases()
 	s.acts()
 	s.record()
@@ -174,7 +177,7 @@ func add[I bears, O any](s server, o operation, do func(ctx context.Context, who
 // who is whose token a request bears.
 func (s server) who(ctx context.Context, in bears) (policy.Person, error) {
 	who, err := s.Who(ctx, in.token(), s.Now())
-	if proofhouse.KindOf(err) == proofhouse.NotFound && err != nil {
+	if kind := proofhouse.KindOf(err); err != nil && (kind == proofhouse.NotFound || kind == proofhouse.Refused) {
 		return who, huma.ErrorWithHeaders(
 			&problem{ErrorModel: huma.ErrorModel{
 				Status: http.StatusUnauthorized, Title: http.StatusText(http.StatusUnauthorized),

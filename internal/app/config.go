@@ -71,6 +71,14 @@ func (c Config) resolve() (Config, error) {
 	return c, nil
 }
 
+// Setting is an environment variable of the house's, or else what it is by default.
+func Setting(name, otherwise string) string {
+	if v := os.Getenv(name); v != "" {
+		return v
+	}
+	return otherwise
+}
+
 // dir is a folder of the data folder.
 func (c Config) dir(elem ...string) string {
 	return filepath.Join(append([]string{c.Data}, elem...)...)

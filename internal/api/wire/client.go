@@ -228,3 +228,8 @@ func refusal(resp *http.Response) error {
 	}
 	return proofhouse.Errorf(p.Kind, nil, "%s", p.Detail)
 }
+
+// Claim makes whoever has the code the first administrator, and gives the token.
+func (c Client) Claim(ctx context.Context, claim Claim) (Claimed, error) {
+	return send[Claimed](ctx, c, "/v1/setup", claim, nil)
+}

@@ -109,3 +109,17 @@ type StreamEnd struct {
 	Kind   proofhouse.Kind `json:"kind"`
 	Detail string          `json:"detail"`
 }
+
+// Claim makes its sender the first administrator.
+type Claim struct {
+	Code              string                    `json:"code"`
+	Organisation      proofhouse.OrganisationID `json:"organisation"`
+	OrganisationTitle string                    `json:"organisation_title"`
+	Person            proofhouse.PersonID       `json:"person"`
+	PersonTitle       string                    `json:"person_title"`
+}
+
+// Claimed is the first token, which is shown once.
+type Claimed struct {
+	Token string `json:"token"`
+}

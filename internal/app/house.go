@@ -1,0 +1,224 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"proofhouse/internal/api"
+	"proofhouse/internal/docket"
+	"proofhouse/internal/ledger"
+	"proofhouse/internal/ledger/posix"
+	"proofhouse/internal/policy"
+	"proofhouse/internal/proofhouse"
+	"proofhouse/internal/store"
+)
+
+// HouseConfig is how the house of cases is opened. The zero value is SQLite
+// and folders in the data folder.
+type HouseConfig struct {
+	// Database is as store.Open takes it; "" is a file in the data folder.
+	Database string
+	// Origin is the public log's name, which stands in every checkpoint. It cannot change later. ""
+	// is "proofhouse/" and a random word that the first opening chooses.
+	Origin string
+	// Policies is a folder of rules beside the house's own; "" is none.
+	Policies string
+}
+
+// HouseAddr is where the house of cases listens if nobody says otherwise.
+const HouseAddr = "127.0.0.1:8300"
+
+// House keeps cases, people and their record. Its methods are safe for
+// concurrent use. One process at a time has the public log.
+type House struct {
+	Registry  docket.Registry
+	Directory Directory
+
+	app       *App
+	db        *store.DB
+	docket    *store.Docket
+	guard     *policy.Guard
+	log       *posix.Log
+	sequencer *ledger.Sequencer
+}
+
+// OpenHouse opens the house of cases in this data folder. In order: the
+// database, which needs nothing; the keys of its rows; the rules; the log's
+// key and then the log.
+func (a *App) OpenHouse(ctx context.Context, cfg HouseConfig) (_ *House, err error) {
+	if cfg.Database == "" {
+		cfg.Database = "sqlite:" + a.Config.dir("house.db")
+	}
+	h := &House{app: a}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, h.Close())
+		}
+	}()
+	if h.db, err = store.Open(ctx, cfg.Database); err != nil {
+		return nil, err
+	}
+	keys := a.Vault().Records(a.Config.dir("keys", "case"))
+	h.docket = store.NewDocket(h.db, keys)
+	h.Registry = docket.Registry{Store: h.docket}
+	if cfg.Policies == "" {
+		h.guard, err = policy.NewGuard()
+	} else {
+		h.guard, err = policy.NewGuard(os.DirFS(cfg.Policies))
+	}
+	if err != nil {
+		return nil, err
+	}
+	h.Directory = Directory{People: store.NewPeople(h.db, keys), Guard: h.guard, Cases: h.docket}
+	key, err := ledger.OpenKey(a.Config.dir("keys"), "log")
+	if proofhouse.KindOf(err) == proofhouse.NotFound {
+		key, err = ledger.CreateKey(a.Config.dir("keys"), "log")
+	}
+	if err != nil {
+		return nil, err
+	}
+	origin, err := a.origin(cfg.Origin)
+	if err != nil {
+		return nil, err
+	}
+	if h.log, err = posix.Open(ctx, a.Config.dir("log"), posix.Options{Origin: origin, Key: key}); err != nil {
+		return nil, err
+	}
+	h.sequencer = ledger.NewSequencer(h.docket, h.log)
+	return h, nil
+}
+
+// origin is the public log's name: what was chosen at the first opening.
+func (a *App) origin(wanted string) (string, error) {
+	path := a.Config.dir("keys", "log.origin")
+	b, err := os.ReadFile(path)
+	switch {
+	case err == nil:
+		if name := strings.TrimSpace(string(b)); wanted == "" || wanted == name {
+			return name, nil
+		}
+		return "", proofhouse.Errorf(proofhouse.Conflict, nil, "the public log has another name already, and a log keeps its name")
+	case !errors.Is(err, os.ErrNotExist):
+		return "", err
+	}
+	if wanted == "" {
+		wanted = "proofhouse/" + proofhouse.Token(8)
+	}
+	return wanted, os.WriteFile(path, []byte(wanted+"\n"), 0o600)
+}
+
+// LogKey is the public log's key, as whoever verifies its checkpoints needs it.
+func (h *House) LogKey() string { return h.log.Key().String() }
+
+// Close lets go of the log and the database, in that order.
+func (h *House) Close() error {
+	var errs []error
+	if h.log != nil {
+		errs = append(errs, h.log.Close())
+	}
+	if h.db != nil {
+		errs = append(errs, h.db.Close())
+	}
+	return errors.Join(errs...)
+}
+
+const (
+	// sequencePause is how often the sequencer looks for what nobody told it of.
+	sequencePause = time.Second
+	// lastWords is for how long open requests may go on when the house closes.
+	lastWords = 2 * time.Second
+)
+
+// Serve serves the API and the public log at addr until ctx ends. ready is told
+// the address once it answers.
+func (h *House) Serve(ctx context.Context, addr string, ready func(url string)) error {
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
+	if err != nil {
+		return proofhouse.Errorf(proofhouse.Unavailable, err, "that address cannot be listened on: choose another port, or 0 for a free one")
+	}
+	// Handlers end when the house does: streams would hold it open.
+	serving, stop := context.WithCancel(ctx)
+	defer stop()
+	server := &http.Server{
+		Handler: h.handler(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10,
+		BaseContext: func(net.Listener) context.Context { return serving },
+	}
+	work, ctx := errgroup.WithContext(ctx)
+	work.Go(func() error { return h.sequencer.Run(ctx, sequencePause) })
+	work.Go(func() error {
+		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			return err
+		}
+		return nil
+	})
+	work.Go(func() error {
+		<-ctx.Done()
+		stop()
+		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWords)
+		defer cancel()
+		return server.Shutdown(closing)
+	})
+	ready("http://" + l.Addr().String())
+	return work.Wait()
+}
+
+func (h *House) handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/v1/", api.New(api.House{
+		Registry: h.Registry, Guard: h.guard, Record: h, Now: time.Now, Version: Version, Wake: h.sequencer.Wake,
+		Claim: h.Directory.Redeem,
+		Who: func(ctx context.Context, token string, now time.Time) (policy.Person, error) {
+			who, err := h.Directory.Authenticate(ctx, token, now)
+			return who.Person, err
+		},
+	}))
+	mux.Handle("GET /log/", http.StripPrefix("/log/", publicLog(h.app.Config.dir("log"))))
+	return mux
+}
+
+// publicLog serves a log's checkpoint and tiles (c2sp.org/tlog-tiles) to
+// everybody, and nothing else of its folder.
+func publicLog(dir string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		name := r.URL.Path
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		w.Header().Set("Access-Control-Allow-Origin", "*") // it is public
+		switch {
+		case name == "checkpoint":
+			w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+			w.Header().Set("Cache-Control", "no-cache")
+		case strings.HasPrefix(name, "tile/") && filepath.IsLocal(name):
+			w.Header().Set("Content-Type", "application/octet-stream")
+			w.Header().Set("Cache-Control", "max-age=31536000, immutable")
+		default:
+			http.NotFound(w, r)
+			return
+		}
+		f, err := os.Open(filepath.Join(dir, filepath.FromSlash(name)))
+		if err != nil {
+			http.NotFound(w, r)
+			return
+		}
+		defer f.Close()
+		st, err := f.Stat()
+		if err != nil || !st.Mode().IsRegular() {
+			http.NotFound(w, r)
+			return
+		}
+		http.ServeContent(w, r, "", st.ModTime(), f)
+	})
+}
+
+// Bundle implements api.Record.
+func (h *House) Bundle(ctx context.Context, id proofhouse.CaseID, w io.Writer) error {
+	return proofhouse.Errorf(proofhouse.Unavailable, nil, "bundles come with the ledger's next version")
+}

@@ -1,0 +1,251 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"slices"
+	"strconv"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"proofhouse/internal/api/wire"
+	"proofhouse/internal/docket"
+	"proofhouse/internal/proofhouse"
+)
+
+func (c *console) terms() *cobra.Command {
+	var t docket.Terms
+	var marking, agreement string
+	var share []string
+	return group(
+		"terms", "on what the developer takes part",
+		c.act("offer CASE", "offer terms, as the developer", "", 0, func(f *pflag.FlagSet) {
+			f.StringVar(&marking, "marking", string(proofhouse.AmberStrict), "marking of all that has none of its own")
+			f.IntVar(&t.Retention, "keep-days", 90, "how many days after the end of access what is sealed is kept")
+			f.BoolVar(&t.Export, "export", false, "sealed evidence may leave the house if two persons agree to it")
+			f.StringSliceVar(&share, "share", nil, "role that may be shown the case; may be repeated")
+			f.StringVar(&agreement, "agreement", "", "`FILE` that people signed; its digest stands in the terms")
+		}, func([]string) (docket.Act, error) {
+			t.Marking, t.Share = proofhouse.Marking(marking), []proofhouse.Role{}
+			for _, s := range share {
+				t.Share = append(t.Share, proofhouse.Role(s))
+			}
+			if agreement != "" {
+				d, err := digestFile(agreement)
+				if err != nil {
+					return nil, err
+				}
+				t.Agreement = d
+			}
+			return docket.Offer{Terms: t}, nil
+		}),
+		c.act("agree CASE VERSION", "agree to a version of the terms, as the registrar", "", 1, nil, func(args []string) (docket.Act, error) {
+			v, err := number("the version of the terms", args[0])
+			return docket.Agree{Version: v}, err
+		}),
+	)
+}
+
+func number(what, s string) (int, error) {
+	n, err := strconv.Atoi(s)
+	if err != nil || n < 1 {
+		return 0, proofhouse.Errorf(proofhouse.Invalid, err, "%s is a number from 1", what)
+	}
+	return n, nil
+}
+
+func (c *console) access() *cobra.Command {
+	var to string
+	var sponsored bool
+	org := func(f *pflag.FlagSet) { f.StringVar(&to, "to", "", "`ORGANISATION` that gets access") }
+	return group(
+		"access", "lending the model for the review, and sharing it with partners",
+		c.act("lend CASE GRANT", "lend the model to the body or a tester, as the developer", "The first grant to the body or a tester begins the window, which ends by itself.", 1, org,
+			func(args []string) (docket.Act, error) {
+				return docket.Lend{Grant: docket.GrantID(args[0]), To: proofhouse.OrganisationID(to)}, nil
+			}),
+		c.act("end CASE GRANT", "end a grant for the review", "", 1, nil, func(args []string) (docket.Act, error) { return docket.End{Grant: docket.GrantID(args[0])}, nil }),
+		c.act("pause CASE", "stop the access of the body and its testers; the window runs on", "", 0, nil, plainAct(docket.PauseAccess{})),
+		c.act("resume CASE", "end a pause, as the developer", "", 0, nil, plainAct(docket.ResumeAccess{})),
+		c.act("move-window CASE DATE", "sign a new end of the window, as the developer", "", 1, nil, func(args []string) (docket.Act, error) {
+			t, err := parseDate(args[0])
+			return docket.MoveWindow{End: t}, err
+		}),
+		c.act("share CASE GRANT", "share the model with a partner, as the developer", "Needs nobody's consent, in no state of the case.", 1, func(f *pflag.FlagSet) {
+			org(f)
+			f.BoolVar(&sponsored, "sponsored", false, "because the body puts the partner forward; ends when it no longer does")
+		}, func(args []string) (docket.Act, error) {
+			return docket.Share{Grant: docket.GrantID(args[0]), To: proofhouse.OrganisationID(to), Sponsored: sponsored}, nil
+		}),
+		c.act("unshare CASE GRANT", "end a partner's grant, as the developer", "", 1, nil, func(args []string) (docket.Act, error) { return docket.Unshare{Grant: docket.GrantID(args[0])}, nil }),
+	)
+}
+
+func (c *console) criteria() *cobra.Command {
+	return group(
+		"criteria", "what a determination is held to, registered before the first token",
+		c.act("register CASE FILE", "register criteria, as the registrar", "Registers the criteria in FILE, which `criteria draft` makes. The developer sees a commitment to them and countersigns that.", 1, nil,
+			func(args []string) (docket.Act, error) {
+				var a docket.Register
+				b, err := os.ReadFile(args[0])
+				if err != nil {
+					return nil, proofhouse.Errorf(proofhouse.NotFound, err, "the criteria cannot be read")
+				}
+				if err := json.Unmarshal(b, &a); err != nil {
+					return nil, proofhouse.Errorf(proofhouse.Invalid, err, "that file holds no criteria: `criteria draft` makes one")
+				}
+				if err := a.Criteria.Validate(); err != nil {
+					return nil, err
+				}
+				c.say("%s", a.Criteria.PowerTable())
+				return a, nil
+			}),
+		c.act("countersign CASE VERSION", "sign the commitment to the criteria, as the developer", "", 1, nil, func(args []string) (docket.Act, error) {
+			v, err := number("the version of the criteria", args[0])
+			return docket.Countersign{Version: v}, err
+		}),
+	)
+}
+
+func (c *console) consult() *cobra.Command {
+	var reason string
+	why := func(f *pflag.FlagSet) { f.StringVar(&reason, "reason", "", "why, in plain words") }
+	return group(
+		"consult", "asking those whom the profile names, before the authority signs",
+		c.act("ask CASE ORGANISATION", "ask an organisation, as the registrar", "", 1, nil, func(args []string) (docket.Act, error) {
+			return docket.Consult{Organisation: proofhouse.OrganisationID(args[0])}, nil
+		}),
+		c.act("answer CASE VIEW", "answer as the consulted: agrees, dissents or comments", "", 1, why, func(args []string) (docket.Act, error) {
+			return docket.Answer{View: docket.View(args[0]), Reason: reason}, nil
+		}),
+		c.act("waive CASE ORGANISATION", "do without an answer, for a reason that the authority signs", "", 1, why, func(args []string) (docket.Act, error) {
+			return docket.Waive{Organisation: proofhouse.OrganisationID(args[0]), Reason: reason}, nil
+		}),
+	)
+}
+
+func (c *console) determine() *cobra.Command {
+	var version int
+	var departure string
+	return group(
+		"determine", "the authority's answer: covered, not covered or undetermined",
+		c.act("sign CASE OUTCOME", "sign a determination, as the authority", "OUTCOME is covered, 'not covered' or undetermined. The registered rule proposes one; another needs a reason, which is signed with it.", 1,
+			func(f *pflag.FlagSet) {
+				f.IntVar(&version, "criteria", 1, "version of the criteria")
+				f.StringVar(&departure, "departure", "", "why it is not what the rule proposes")
+			}, func(args []string) (docket.Act, error) {
+				return docket.Determine{Outcome: docket.Outcome(args[0]), Registration: version, Departure: departure}, nil
+			}),
+	)
+}
+
+func (c *console) appeal() *cobra.Command {
+	var reason string
+	return group(
+		"appeal", "having a determination looked at again",
+		c.act("ask CASE", "ask for reconsideration, as the developer", "", 0, func(f *pflag.FlagSet) { f.StringVar(&reason, "reason", "", "why, in plain words") },
+			func([]string) (docket.Act, error) { return docket.Reconsider{Reason: reason}, nil }),
+		c.act("appoint CASE ORGANISATION", "name the independent tester, as the registrar", "", 1, nil, func(args []string) (docket.Act, error) {
+			return docket.Appoint{Tester: proofhouse.OrganisationID(args[0])}, nil
+		}),
+	)
+}
+
+func (c *console) partner() *cobra.Command {
+	var title, criterion, reason string
+	var criteria map[string]string
+	answer := func(f *pflag.FlagSet) {
+		f.StringVar(&criterion, "criterion", "", "id of the published criterion")
+		f.StringVar(&reason, "reason", "", "why, in plain words")
+	}
+	return group(
+		"partner", "trusted partners whose access the body sponsors",
+		c.act("publish CASE", "publish by what partners are chosen, as the coordinator", "", 0, func(f *pflag.FlagSet) {
+			f.StringToStringVar(&criteria, "criterion", nil, "`ID=TEXT`; may be repeated")
+		}, func([]string) (docket.Act, error) {
+			var a docket.Publish
+			for _, id := range slices.Sorted(maps.Keys(criteria)) {
+				a.Criteria = append(a.Criteria, docket.Criterion{ID: id, Text: criteria[id]})
+			}
+			return a, nil
+		}),
+		c.act("nominate CASE ORGANISATION", "propose a partner", "", 1, func(f *pflag.FlagSet) { f.StringVar(&title, "title", "", "what people call it") },
+			func(args []string) (docket.Act, error) {
+				return docket.Nominate{Organisation: proofhouse.OrganisationID(args[0]), Title: title}, nil
+			}),
+		c.partnerImport(),
+		c.act("sponsor CASE ORGANISATION", "put a partner forward, as the coordinator", "", 1, answer, func(args []string) (docket.Act, error) {
+			return docket.Sponsor{Organisation: proofhouse.OrganisationID(args[0]), Criterion: criterion, Reason: reason}, nil
+		}),
+		c.act("decline CASE ORGANISATION", "do not sponsor a partner, by a published criterion", "Touches only access that the body sponsors. The partner can appeal.", 1, answer,
+			func(args []string) (docket.Act, error) {
+				return docket.Decline{Organisation: proofhouse.OrganisationID(args[0]), Criterion: criterion, Reason: reason}, nil
+			}),
+		c.act("appeal CASE ORGANISATION", "have a refusal looked at by the authority", "", 1, func(f *pflag.FlagSet) { f.StringVar(&reason, "reason", "", "why, in plain words") },
+			func(args []string) (docket.Act, error) {
+				return docket.Appeal{Organisation: proofhouse.OrganisationID(args[0]), Reason: reason}, nil
+			}),
+	)
+}
+
+// imported is what became of a list of partners.
+type imported struct {
+	Nominated int      `json:"nominated"`
+	Wrong     []string `json:"wrong"` // row by row
+}
+
+func (c *console) partnerImport() *cobra.Command {
+	r := remote{console: c}
+	cmd := &cobra.Command{
+		Use: "import CASE FILE", Short: "propose the partners of a list (CSV: organisation,title)", Args: cobra.ExactArgs(2),
+		Long: "Reads a list of partners and proposes each. Rows that are wrong, or that are there already, are told one by one, and the others go in.\n" +
+			"The exit code says whether there were any.",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			b, err := os.ReadFile(args[1])
+			if err != nil {
+				return proofhouse.Errorf(proofhouse.NotFound, err, "the list cannot be read")
+			}
+			all, wrong, err := docket.ParseAllowList(b)
+			if err != nil {
+				return err
+			}
+			client, err := r.client()
+			if err != nil {
+				return err
+			}
+			out := imported{Wrong: []string{}}
+			for _, w := range wrong {
+				out.Wrong = append(out.Wrong, w.Error())
+			}
+			for _, n := range all {
+				if _, err := client.Do(cmd.Context(), proofhouse.CaseID(args[0]), n, wire.Options{As: proofhouse.Role(r.as)}); err != nil {
+					if k := proofhouse.KindOf(err); k != proofhouse.Conflict && k != proofhouse.Invalid {
+						return err
+					}
+					out.Wrong = append(out.Wrong, string(n.Organisation)+": "+proofhouse.PublicOf(err))
+					continue
+				}
+				out.Nominated++
+			}
+			if err := c.emit(out, func(w io.Writer) {
+				for _, row := range out.Wrong {
+					fmt.Fprintln(w, row)
+				}
+				fmt.Fprintf(w, "%d nominated, %d not\n", out.Nominated, len(out.Wrong))
+			}); err != nil {
+				return err
+			}
+			if len(out.Wrong) > 0 {
+				return proofhouse.Errorf(proofhouse.Failed, nil, "%d rows of the list were not taken", len(out.Wrong))
+			}
+			return nil
+		},
+	}
+	r.flags(cmd.Flags())
+	cmd.Flags().StringVar(&r.as, "as", "", "your role, where you have several that may")
+	return cmd
+}
