@@ -33,8 +33,18 @@ type ModelRequest struct {
 	Told       bool         // the model learns whether a submission solved the task
 	Sample     bench.Budget // of each sample
 	Run        bench.Budget // of all together
+	// For says for whom the model is asked; the zero value is nobody but this house.
+	For Lent
 	// Unprobed leaves open whether it is the same model all the time.
 	Unprobed bool
+}
+
+// Lent is by which grant of a case a model is asked.
+type Lent struct {
+	Case    proofhouse.CaseID
+	Run     proofhouse.RunID
+	Subject string    // see docket.Subject
+	Until   time.Time // when access ends
 }
 
 // runModel is a model on its way into a run: the gate that every token of it
@@ -88,9 +98,12 @@ func (a *App) openModel(ctx context.Context, req ModelRequest, out string, resum
 		return nil, err
 	}
 	now := time.Now()
+	if req.For.Until.IsZero() {
+		req.For.Subject, req.For.Until = "run", now.Add(maxWindow)
+	}
 	terms := gate.Grant{
-		Subject: "run", Upstream: base.String(), Model: req.Name, Codename: req.Codename,
-		Protocols: []string{translator.Name()}, Until: now.Add(maxWindow), Issuer: "proofhouse run", Reason: "a run of this house",
+		Subject: req.For.Subject, Case: string(req.For.Case), Run: string(req.For.Run), Upstream: base.String(), Model: req.Name, Codename: req.Codename,
+		Protocols: []string{translator.Name()}, Until: req.For.Until, Issuer: "proofhouse run", Reason: "a run of this house",
 		Rates: req.Rates,
 		// The run counts its tokens; the gate holds what must never be passed.
 		Limits: gate.Limits{Requests: 10_000_000, NanoDollars: req.Run.NanoDollars, OutputCap: req.Generate.MaxTokens},

@@ -46,11 +46,22 @@ type RunRequest struct {
 	Watch func(ctx context.Context, folder string)
 	// Model is what an agent asks that needs a model.
 	Model ModelRequest
+	// Review, if not nil, is the case that the run is for.
+	Review *Review
 }
 
 // Run measures an agent, and writes results.json, report.html and the Inspect
 // log into the output folder. say is told how building goes.
-func (a *App) Run(ctx context.Context, req RunRequest, say func(string)) (_ bench.Result, err error) {
+func (a *App) Run(ctx context.Context, req RunRequest, say func(string)) (bench.Result, error) {
+	result, err := a.measure(ctx, req, say)
+	if err != nil || req.Review == nil {
+		return result, err
+	}
+	return result, req.Review.finish(ctx, a, result, req.Out)
+}
+
+// measure is Run without what a case has to be told afterwards.
+func (a *App) measure(ctx context.Context, req RunRequest, say func(string)) (_ bench.Result, err error) {
 	suite, err := a.Suite(req.Suite)
 	if err != nil {
 		return bench.Result{}, err
@@ -95,6 +106,12 @@ func (a *App) Run(ctx context.Context, req RunRequest, say func(string)) (_ benc
 		Folder: req.Out, Resume: req.Resume, Private: private,
 		Build: Version, Machine: machine(),
 	}
+	if req.Review != nil {
+		if req.Model.For, err = req.Review.lent(ctx, req); err != nil {
+			return bench.Result{}, err
+		}
+		setup.Run = req.Model.For.Run
+	}
 	if by, ok := tried.(interface{ Texts() proofhouse.Digest }); ok {
 		m, err := a.openModel(ctx, req.Model, req.Out, req.Resume)
 		if err != nil {
@@ -105,6 +122,13 @@ func (a *App) Run(ctx context.Context, req RunRequest, say func(string)) (_ benc
 		setup.Model, setup.Config.Model, setup.Outlet, setup.Identity, setup.Expose = m, &m.config, m.outlet, m.identity, m.expose
 	}
 
+	if req.Review != nil {
+		var end func()
+		if ctx, end, err = req.Review.begin(ctx, a, chosen, req); err != nil {
+			return bench.Result{}, err
+		}
+		defer end()
+	}
 	watching, stop := context.WithCancel(ctx)
 	watched := make(chan struct{})
 	go func() {

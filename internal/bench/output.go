@@ -65,8 +65,12 @@ func (e *engine) open() (*folding, error) {
 // begin writes the journal's next record: the opening, or the resumption if
 // this is the run that it says.
 func (e *engine) begin(state *folding, torn int64) error {
+	id := e.Run
+	if id == "" {
+		id = proofhouse.NewRunID()
+	}
 	e.opening = Opening{
-		Format: 1, Run: proofhouse.NewRunID(), Suite: e.Suite, Agent: e.Agent.Name(), Provider: "none", Isolation: sandbox.None,
+		Format: 1, Run: id, Suite: e.Suite, Agent: e.Agent.Name(), Provider: "none", Isolation: sandbox.None,
 		Build: e.Build, Machine: e.Machine, Config: e.Config, Notes: e.notes(),
 	}
 	if e.Provider != nil {

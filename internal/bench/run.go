@@ -56,6 +56,8 @@ type Setup struct {
 	// have no verdict yet. A run can be taken up again only where it lies.
 	Private string
 
+	// Run is the name of a new run; "" makes one.
+	Run     proofhouse.RunID
 	Build   string // version of this program
 	Machine Machine
 	Notes   []string // further plain words for the reader of the result

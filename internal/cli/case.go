@@ -57,6 +57,11 @@ func (c *console) cases() *cobra.Command {
 			d, err := digestFile(args[0])
 			return docket.Attach{Digest: d, What: args[1], Source: note}, err
 		}),
+		c.act("void CASE RUN", "give up a run that broke down, as whoever ran it", "A run that is void counts for nothing and may be run again. Both stay in the record.", 1, func(f *pflag.FlagSet) {
+			f.StringVar(&note, "reason", "", "what broke, in plain words")
+		}, func(args []string) (docket.Act, error) {
+			return docket.FinishRun{Run: proofhouse.RunID(args[0]), Evidence: proofhouse.DigestOf(nil), Void: note}, nil
+		}),
 		c.act("withdraw CASE", "end the review, as the developer: access ends, nothing is signed afterwards", "", 0, nil, plainAct(docket.Withdraw{})),
 		c.act("release CASE", "announce a release, as the developer", "Announces when the model is or was released. Nothing in the case depends on it, and nobody answers it.", 0, func(f *pflag.FlagSet) {
 			f.StringVar(&when, "date", "", "`DATE` of the release")

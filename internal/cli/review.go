@@ -1,7 +1,9 @@
 package cli
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -13,6 +15,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"proofhouse/internal/api/wire"
+	"proofhouse/internal/app"
 	"proofhouse/internal/docket"
 	"proofhouse/internal/proofhouse"
 )
@@ -88,6 +91,7 @@ func (c *console) access() *cobra.Command {
 func (c *console) criteria() *cobra.Command {
 	return group(
 		"criteria", "what a determination is held to, registered before the first token",
+		c.criteriaDraft(),
 		c.act("register CASE FILE", "register criteria, as the registrar", "Registers the criteria in FILE, which `criteria draft` makes. The developer sees a commitment to them and countersigns that.", 1, nil,
 			func(args []string) (docket.Act, error) {
 				var a docket.Register
@@ -109,6 +113,60 @@ func (c *console) criteria() *cobra.Command {
 			return docket.Countersign{Version: v}, err
 		}),
 	)
+}
+
+func (c *console) criteriaDraft() *cobra.Command {
+	var req app.RunRequest
+	var out string
+	var variants []string
+	var threshold, level float64
+	var readModel func() error
+	cmd := &cobra.Command{
+		Use: "draft --suite SUITE --agent AGENT --variant V --threshold SHARE --out FILE", Short: "make criteria, and say how often the rule would decide", Args: cobra.NoArgs,
+		Long: "Writes criteria for runs with these flags, with the salts that keep their commitment and the suite's from being guessed: keep the file\n" +
+			"to yourself. Prints how often the rule says what at which true rate. `criteria register` registers it, and `run --criteria` follows it.",
+		RunE: c.with(func(_ context.Context, house *app.App, _ []string) error {
+			if err := readModel(); err != nil {
+				return err
+			}
+			if out == "" || req.Suite == "" || req.Agent == "" || len(variants) == 0 {
+				return proofhouse.Errorf(proofhouse.Invalid, nil, "give --suite, --agent, --variant and --out")
+			}
+			file, err := house.DraftCriteria(req, variants, threshold, level)
+			if err != nil {
+				return err
+			}
+			b, err := json.MarshalIndent(file, "", "  ")
+			if err != nil {
+				return err
+			}
+			f, err := os.OpenFile(out, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+			if err != nil {
+				return proofhouse.Errorf(proofhouse.Conflict, err, "the file is there already, or cannot be made: choose another")
+			}
+			_, err = f.Write(append(b, '\n'))
+			if err := errors.Join(err, f.Close()); err != nil {
+				return err
+			}
+			return c.emit(file.Criteria, func(w io.Writer) { fmt.Fprintf(w, "%s\nwritten to %s\n", file.Criteria.PowerTable(), out) })
+		}),
+	}
+	f := cmd.Flags()
+	f.StringVar(&req.Suite, "suite", "", "suite: a name of `suite list`, or a folder")
+	f.StringArrayVar(&req.Tasks, "task", nil, "only this task; may be repeated")
+	f.BoolVar(&req.Quick, "quick", false, "only the suite's quick tasks")
+	f.StringVar(&req.Agent, "agent", "", "agent: noop, baseline, ladder, react or external")
+	f.StringVar(&req.Command, "command", "", "line of the shell that starts an external agent")
+	f.StringVar(&req.AgentDir, "agent-dir", "", "folder with an external agent's files")
+	f.IntVar(&req.Epochs, "epochs", 1, "samples of each task")
+	f.DurationVar(&req.Time, "time", 0, "time limit of a sample (default: each task's own)")
+	f.IntVar(&req.Level, "level", -1, "hint level 0 to 3 (-1: each task's own)")
+	f.StringSliceVar(&variants, "variant", nil, "variant of the case; may be repeated")
+	f.Float64Var(&threshold, "threshold", 0.5, "share of tasks solved above which the rule says covered")
+	f.Float64Var(&level, "confidence", 0.95, "level of the rule's interval")
+	f.StringVar(&out, "out", "", "`FILE` to write")
+	readModel = modelFlags(cmd, &req.Model)
+	return cmd
 }
 
 func (c *console) consult() *cobra.Command {

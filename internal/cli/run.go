@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
 	"proofhouse/internal/app"
@@ -21,6 +22,7 @@ func (c *console) run() *cobra.Command {
 	var req app.RunRequest
 	var serve string
 	var readModel func() error
+	review := caseRun{remote: remote{console: c}}
 	cmd := &cobra.Command{
 		Use:   "run --suite SUITE --agent AGENT",
 		Short: "measure an agent on a suite and write its report",
@@ -42,6 +44,9 @@ func (c *console) run() *cobra.Command {
 			}
 			if !c.json {
 				req.Watch = c.watch
+			}
+			if err := review.of(&req); err != nil {
+				return err
 			}
 			result, err := house.Run(ctx, req, func(s string) { c.say("%s", s) })
 			if err != nil {
@@ -77,8 +82,42 @@ func (c *console) run() *cobra.Command {
 	f.BoolVar(&req.Resume, "resume", false, "take up the run in the output folder again")
 	f.BoolVar(&req.Replace, "replace", false, "delete an earlier run in the output folder first")
 	f.StringVar(&serve, "serve", "never", "serve the report afterwards: auto (on a terminal), always or never")
+	review.flags(f)
 	readModel = modelFlags(cmd, &req.Model)
 	return cmd
+}
+
+// caseRun is which case a run is for.
+type caseRun struct {
+	remote
+	id, variant, file string
+	version           int
+	exploratory       bool
+}
+
+func (r *caseRun) flags(f *pflag.FlagSet) {
+	r.remote.flags(f)
+	f.StringVar(&r.id, "case", "", "`CASE` that the run is for, as an evaluator or a tester in it")
+	f.StringVar(&r.variant, "case-variant", "", "which of the case's variants the model is")
+	f.StringVar(&r.file, "criteria", "", "the registrar's `FILE`, which opens the commitment to the suite")
+	f.IntVar(&r.version, "criteria-version", 1, "version of the criteria that the run follows; 0 is none")
+	f.BoolVar(&r.exploratory, "exploratory", false, "run also if it will not count")
+}
+
+// of makes it the request's, if there is a case.
+func (r *caseRun) of(req *app.RunRequest) error {
+	if r.id == "" {
+		return nil
+	}
+	client, err := r.client()
+	if err != nil {
+		return err
+	}
+	req.Review = &app.Review{
+		Client: client, Case: proofhouse.CaseID(r.id), Registration: r.version, Variant: r.variant, Criteria: r.file,
+		Exploratory: r.exploratory, Say: func(s string) { r.console.say("%s", s) },
+	}
+	return nil
 }
 
 // redraw is how often the live board is drawn; heartbeat how often a log

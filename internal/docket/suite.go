@@ -16,15 +16,15 @@ import (
 // Suite is a suite of tasks with the salt that keeps its commitment from being
 // guessed. It is the registrar's, and not part of a case.
 type Suite struct {
-	Name  string
-	Salt  Salt
-	Tasks []SuiteTask
+	Name  string      `json:"name"`
+	Salt  Salt        `json:"salt"`
+	Tasks []SuiteTask `json:"tasks"`
 }
 
 // SuiteTask is a task by its content.
 type SuiteTask struct {
-	ID     proofhouse.TaskID
-	Digest proofhouse.Digest
+	ID     proofhouse.TaskID `json:"id"`
+	Digest proofhouse.Digest `json:"digest"`
 }
 
 // Salt is random and secret until something is disclosed.

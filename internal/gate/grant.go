@@ -16,8 +16,9 @@ type Grant struct {
 	ID        string   `json:"id"`
 	Subject   string   `json:"subject"` // who uses it
 	Case      string   `json:"case,omitempty"`
-	Upstream  string   `json:"upstream"` // the name of one of the gate's upstreams
-	Model     string   `json:"model"`    // the real name, as the upstream knows it
+	Run       string   `json:"run,omitempty"` // the one run that it is for
+	Upstream  string   `json:"upstream"`      // the name of one of the gate's upstreams
+	Model     string   `json:"model"`         // the real name, as the upstream knows it
 	Variant   string   `json:"variant,omitempty"`
 	Codename  string   `json:"codename"` // what the caller writes and reads in its place
 	Protocols []string `json:"protocols"`
