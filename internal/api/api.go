@@ -26,7 +26,7 @@ import (
 type House struct {
 	Registry docket.Registry
 	Guard    *policy.Guard
-	// Who is the person whose token it is. Any other token is proofhouse.NotFound or Refused.
+	// Who is the person whose token it is. Any other token is proofhouse.NotFound.
 	Who func(ctx context.Context, token string, now time.Time) (policy.Person, error)
 	// Claim spends the code of the first start, and gives the first administrator's token.
 	Claim func(ctx context.Context, code string, o policy.Organisation, p policy.Person, now time.Time) (token string, err error)
@@ -177,7 +177,7 @@ func add[I bears, O any](s server, o operation, do func(ctx context.Context, who
 // who is whose token a request bears.
 func (s server) who(ctx context.Context, in bears) (policy.Person, error) {
 	who, err := s.Who(ctx, in.token(), s.Now())
-	if kind := proofhouse.KindOf(err); err != nil && (kind == proofhouse.NotFound || kind == proofhouse.Refused) {
+	if err != nil && proofhouse.KindOf(err) == proofhouse.NotFound {
 		return who, huma.ErrorWithHeaders(
 			&problem{ErrorModel: huma.ErrorModel{
 				Status: http.StatusUnauthorized, Title: http.StatusText(http.StatusUnauthorized),

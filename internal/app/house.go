@@ -176,10 +176,7 @@ func (h *House) handler() http.Handler {
 	mux.Handle("/v1/", api.New(api.House{
 		Registry: h.Registry, Guard: h.guard, Record: h, Now: time.Now, Version: Version, Wake: h.sequencer.Wake,
 		Claim: h.Directory.Redeem,
-		Who: func(ctx context.Context, token string, now time.Time) (policy.Person, error) {
-			who, err := h.Directory.Authenticate(ctx, token, now)
-			return who.Person, err
-		},
+		Who:   h.Directory.Authenticate,
 	}))
 	mux.Handle("GET /log/", http.StripPrefix("/log/", publicLog(h.app.Config.dir("log"))))
 	return mux
