@@ -45,7 +45,11 @@ var people = map[string]policy.Person{
 
 type noRecord struct{}
 
-func (noRecord) Bundle(context.Context, proofhouse.CaseID, io.Writer) error { return nil }
+func (noRecord) Export(context.Context, policy.Principal, proofhouse.CaseID, string, time.Time) (func(context.Context, io.Writer) error, error) {
+	return nil, policy.NotFound(policy.Case{})
+}
+
+func (noRecord) Receipt(context.Context, docket.Case, int) ([]byte, error) { return nil, nil }
 
 func newHouse(t testing.TB, db *store.DB) *house {
 	t.Helper()
@@ -354,7 +358,7 @@ func (h *house) raw(t *testing.T, method, path, token, id, body string) (int, st
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, strings.ToUpper(method), h.url+strings.ReplaceAll(path, "{case}", id), strings.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, strings.ToUpper(method), h.url+strings.NewReplacer("{case}", id, "{seq}", "1").Replace(path), strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}

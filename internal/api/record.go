@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"io"
+	"net/http"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -18,8 +19,10 @@ import (
 
 // Record is what the house can show of its public log.
 type Record interface {
-	// Bundle writes the case's bundle.
-	Bundle(ctx context.Context, id proofhouse.CaseID, w io.Writer) error
+	// Export makes use of an approved request, and gives what writes the case's bundle.
+	Export(ctx context.Context, who policy.Principal, id proofhouse.CaseID, request string, now time.Time) (func(context.Context, io.Writer) error, error)
+	// Receipt is the receipt for an event, once the public log has it.
+	Receipt(ctx context.Context, c docket.Case, seq int) ([]byte, error)
 }
 
 // record adds the endpoints of events and of the public log.
@@ -91,16 +94,49 @@ func (s server) record() {
 			}
 		}
 	})
-	add(s, operation{method: "GET", path: "/v1/cases/{case}/bundle", id: "bundle-get", summary: "One file that verifies offline"},
-		func(ctx context.Context, who policy.Person, in CaseIn) (*huma.StreamResponse, error) {
-			if _, err := s.find(ctx, who, in.Case, policy.View); err != nil {
-				return nil, err
+	type receiptIn struct {
+		CaseIn
+		Seq int `path:"seq" minimum:"1"`
+	}
+	add(s, operation{
+		method: "GET", path: "/v1/cases/{case}/receipts/{seq}", id: "receipts-get", summary: "A receipt for an event",
+		description: "Shows that the event stands in the public log (c2sp.org/tlog-proof). A later bundle cannot lack it.",
+	}, func(ctx context.Context, who policy.Person, in receiptIn) (*fileOut, error) {
+		c, err := s.find(ctx, who, in.Case, policy.ReadEvents)
+		if err != nil {
+			return nil, err
+		}
+		b, err := s.Record.Receipt(ctx, c, in.Seq)
+		return &fileOut{Type: "text/plain; charset=utf-8", Body: b}, err
+	})
+	type bundleIn struct {
+		CaseIn
+		Request string `query:"request" maxLength:"100" doc:"of yours, that two others approved"`
+	}
+	add(s, operation{
+		method: "GET", path: "/v1/cases/{case}/bundle", id: "bundle-get", summary: "One file that verifies offline",
+		description: "Holds all that the case has. To export it takes a request that two others approved, and works once.",
+	}, func(ctx context.Context, who policy.Person, in bundleIn) (*huma.StreamResponse, error) {
+		if _, err := s.find(ctx, who, in.Case, policy.View); err != nil {
+			return nil, err
+		}
+		write, err := s.Record.Export(ctx, policy.Principal{Person: who}, in.Case, in.Request, s.Now())
+		if err != nil {
+			return nil, err
+		}
+		return &huma.StreamResponse{Body: func(hctx huma.Context) {
+			hctx.SetHeader("Content-Type", "application/jsonl")
+			if err := write(hctx.Context(), hctx.BodyWriter()); err != nil {
+				panic(http.ErrAbortHandler) // what was sent is no bundle: let nobody take it for one
 			}
-			return &huma.StreamResponse{Body: func(hctx huma.Context) {
-				hctx.SetHeader("Content-Type", "application/octet-stream")
-				_ = s.Record.Bundle(hctx.Context(), in.Case, hctx.BodyWriter())
-			}}, nil
-		})
+		}}, nil
+	})
+}
+
+// fileOut is an answer that is no JSON.
+type fileOut struct {
+	Type string `header:"Content-Type"`
+	Body []byte
 }
 
 // streamPause is how often a stream looks for more.

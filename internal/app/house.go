@@ -3,7 +3,6 @@ package app
 import (
 	"context"
 	"errors"
-	"io"
 	"net"
 	"net/http"
 	"os"
@@ -47,6 +46,7 @@ type House struct {
 	db        *store.DB
 	docket    *store.Docket
 	guard     *policy.Guard
+	key       *ledger.Key // the log's
 	log       *posix.Log
 	sequencer *ledger.Sequencer
 }
@@ -86,6 +86,7 @@ func (a *App) OpenHouse(ctx context.Context, cfg HouseConfig) (_ *House, err err
 	if err != nil {
 		return nil, err
 	}
+	h.key = key
 	origin, err := a.origin(cfg.Origin)
 	if err != nil {
 		return nil, err
@@ -213,9 +214,4 @@ func publicLog(dir string) http.Handler {
 		}
 		http.ServeContent(w, r, "", st.ModTime(), f)
 	})
-}
-
-// Bundle implements api.Record.
-func (h *House) Bundle(ctx context.Context, id proofhouse.CaseID, w io.Writer) error {
-	return proofhouse.Errorf(proofhouse.Unavailable, nil, "bundles come with the ledger's next version")
 }

@@ -9,17 +9,25 @@ import (
 	"github.com/spf13/cobra"
 
 	"proofhouse/internal/app"
+	"proofhouse/internal/proofhouse"
 )
 
 func (c *console) verify() *cobra.Command {
-	return &cobra.Command{
-		Use:   "verify [DIR|LOG]",
-		Short: "check a run's journal against its gate's record, or the gate's record",
-		Long: "With a run's output folder: checks its journal, the record of the gate that its model was asked through, and that both\n" +
+	var trust app.BundleTrust
+	cmd := &cobra.Command{
+		Use:   "verify [DIR|LOG|BUNDLE]",
+		Short: "check a case's bundle, a run against its gate's record, or the gate's record",
+		Long: "With a case's bundle: checks every byte of it offline, makes the case anew from its events and says what that proves and what not:\n" +
+			"whether each determination FOLLOWS the registered rule or DEPARTS from it, whose signatures are there, who witnessed the log, where the\n" +
+			"tokens went. What breaks the announced rules is named, and is exit code 9.\n" +
+			"With a run's output folder: checks its journal, the record of the gate that its model was asked through, and that both\n" +
 			"tell of the same use; a difference is told, and a contradiction is exit code 9. Without: checks the record of this\n" +
 			"house's gate from its first entry to its last, and with the file of such a record that one.",
 		Args: cobra.MaximumNArgs(1),
 		RunE: c.with(func(ctx context.Context, house *app.App, args []string) error {
+			if len(args) == 1 && app.IsBundle(args[0]) {
+				return c.verifyBundle(ctx, args[0], trust)
+			}
 			v, err := house.Verify(ctx, strings.Join(args, ""))
 			if v.Meters == nil && err != nil {
 				return err
@@ -29,6 +37,69 @@ func (c *console) verify() *cobra.Command {
 			}
 			return err
 		}),
+	}
+	f := cmd.Flags()
+	f.StringVar(&trust.LogKey, "log-key", "", "the log's verifier `KEY`, as you know it from elsewhere")
+	f.StringArrayVar(&trust.Witnesses, "witness", nil, "verifier `KEY` of a witness that you trust; may be repeated")
+	f.StringArrayVar(&trust.Receipts, "receipt", nil, "`FILE` of a receipt that the bundle must keep; may be repeated")
+	f.StringArrayVar(&trust.Pins, "signer", nil, "`ORGANISATION=KEYID` that you know; may be repeated")
+	return cmd
+}
+
+// verifyBundle checks a bundle and prints what it proves.
+func (c *console) verifyBundle(ctx context.Context, file string, trust app.BundleTrust) error {
+	p, err := app.VerifyBundle(ctx, file, trust)
+	if err != nil {
+		return err
+	}
+	if err := c.emit(p, func(w io.Writer) { printBundle(w, p) }); err != nil {
+		return err
+	}
+	if n := len(p.Case.Wrong); n > 0 {
+		return proofhouse.Errorf(proofhouse.Failed, nil, "the bundle is whole, and %d of what it shows breaks the announced rules", n)
+	}
+	return nil
+}
+
+func printBundle(w io.Writer, p app.BundleProof) {
+	k := p.Case
+	fmt.Fprintf(w, "%s: %d events, each in its place in the log %s (%d entries); %s\n", k.Case, k.Events, p.Log.Origin, p.Log.Size, p.Log.Witnessed())
+	if !p.Log.Pinned {
+		fmt.Fprintf(w, "the log's key is the bundle's own: %s\n", p.Log.LogKey)
+	}
+	for _, s := range k.Signers {
+		known := "a key that the case itself names"
+		if s.Pinned {
+			known = "the key that you know"
+		}
+		fmt.Fprintf(w, "%s@%s (%s) signed %d with %s, %s\n", s.By.Person, s.By.Organisation, s.By.Role, s.Signed, s.KeyID, known)
+	}
+	for _, d := range k.Determinations {
+		follows := "FOLLOWS the registered rule"
+		if !d.Follows {
+			follows = "DEPARTS from the registered rule, which proposed " + string(d.Proposed) + ": " + d.Departure
+		}
+		fmt.Fprintf(w, "determination %d: %s; %s\n", d.Version, d.Outcome, follows)
+		fmt.Fprintf(w, "  criteria %s, registered %s, countersigned %s; %d of the consulted dissented\n", d.Commitment.Short(), day(d.Registered), day(d.Countersigned), d.Dissent)
+	}
+	if len(k.Determinations) == 0 {
+		fmt.Fprintln(w, "nothing was determined")
+	}
+	for _, r := range k.Runs {
+		account := "counts"
+		if !r.Counts {
+			account = "does not count: " + strings.Join(r.Why, ", ")
+		}
+		fmt.Fprintf(w, "run %s: %d of %d solved, %d left out, %d tokens; %s\n", r.ID, r.Tally.Solved, r.Tally.Samples, r.Tally.Excluded, r.Tokens, account)
+	}
+	if a := k.Accounts; a != nil {
+		fmt.Fprintf(w, "tokens: %d registered, %d exploratory, %d outside the review, %d unaccounted\n", a.Registered, a.Exploratory, a.Outside, a.Remainder)
+	}
+	for _, s := range k.Wrong {
+		fmt.Fprintln(w, "WRONG:", s)
+	}
+	for _, s := range append(p.Log.Open, k.Open...) {
+		fmt.Fprintln(w, "not proved:", s)
 	}
 }
 
@@ -60,6 +131,7 @@ func printVerified(w io.Writer, v app.Verified) {
 
 func (c *console) gateVerify() *cobra.Command {
 	cmd := c.verify()
+	cmd.ResetFlags()
 	cmd.Use, cmd.Short, cmd.Long, cmd.Args = "verify", "check the gate's record from its first entry to its last: verify without a folder", "", cobra.NoArgs
 	return cmd
 }

@@ -127,9 +127,23 @@ func (c Client) Events(ctx context.Context, id proofhouse.CaseID, after int) ([]
 	return e.Events, err
 }
 
-// Bundle writes the case's bundle to w.
-func (c Client) Bundle(ctx context.Context, id proofhouse.CaseID, w io.Writer) error {
-	resp, err := c.do(ctx, http.MethodGet, "/v1/cases/"+url.PathEscape(string(id))+"/bundle", nil, nil)
+// Receipt is the receipt for an event of a case.
+func (c Client) Receipt(ctx context.Context, id proofhouse.CaseID, seq int) ([]byte, error) {
+	resp, err := c.do(ctx, http.MethodGet, "/v1/cases/"+url.PathEscape(string(id))+"/receipts/"+strconv.Itoa(seq), nil, nil)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
+	if err != nil {
+		return nil, unreachable(err)
+	}
+	return b, nil
+}
+
+// Bundle writes the case's bundle to w, by a request that two others approved.
+func (c Client) Bundle(ctx context.Context, id proofhouse.CaseID, request string, w io.Writer) error {
+	resp, err := c.do(ctx, http.MethodGet, "/v1/cases/"+url.PathEscape(string(id))+"/bundle?"+url.Values{"request": {request}}.Encode(), nil, nil)
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,293 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"iter"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"proofhouse/internal/docket"
+	"proofhouse/internal/ledger"
+	"proofhouse/internal/policy"
+	"proofhouse/internal/proofhouse"
+)
+
+// The attachments of a case's bundle, and the types of its statements.
+const (
+	rulesAttachment   = "rules.toml"
+	meterAttachment   = "meter.json"
+	determinationType = "https://proofhouse.dev/determination/v1"
+	meterType         = "https://proofhouse.dev/meter/v1"
+)
+
+// Export implements api.Record: the case's bundle, for whoever has the
+// approval of two others.
+func (h *House) Export(ctx context.Context, who policy.Principal, id proofhouse.CaseID, request string, now time.Time) (func(context.Context, io.Writer) error, error) {
+	if _, err := h.Directory.Use(ctx, who, request, func(c policy.Case, a policy.Asked) policy.Resource {
+		if c.ID != id || a.What != policy.Export {
+			return policy.Case{} // which the request is not about
+		}
+		return c
+	}, now); err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context, w io.Writer) error { return h.Bundle(ctx, id, w) }, nil
+}
+
+// Bundle writes the case's bundle: all that it takes to verify it offline. It
+// waits until the public log has every entry of the case.
+func (h *House) Bundle(ctx context.Context, id proofhouse.CaseID, w io.Writer) error {
+	c, err := h.docket.Case(ctx, id)
+	if err != nil {
+		return err
+	}
+	size, err := h.logged(ctx, c)
+	if err != nil {
+		return err
+	}
+	meter, err := h.app.metered(ctx, id)
+	if err != nil {
+		return err
+	}
+	raw, err := json.Marshal(meter)
+	if err != nil {
+		return err
+	}
+	src := ledger.BundleSource{
+		Stream: string(id), AtLeast: size, Entries: h.entries(ctx, id, c.Version), Signers: []*ledger.PublicKey{h.key.PublicKey()},
+		Attachments: []ledger.Attachment{
+			{Name: meterAttachment, Media: "application/json", Data: raw},
+			{Name: rulesAttachment, Media: "application/toml", Data: c.Rules.Text},
+		},
+	}
+	if src.Statements, err = h.statements(ctx, c, raw); err != nil {
+		return err
+	}
+	return ledger.WriteBundle(ctx, w, h.log, h.key, src)
+}
+
+// logged waits until every entry of c has its place in the log, and gives a
+// size that covers them.
+func (h *House) logged(ctx context.Context, c docket.Case) (uint64, error) {
+	for patience := time.Now().Add(logPatience); ; {
+		last, err := h.docket.Entries(ctx, c.ID, c.Version-1, 1)
+		if err != nil {
+			return 0, err
+		}
+		if len(last) == 1 && last[0].Index >= 0 {
+			return h.docket.Placed(ctx)
+		}
+		if time.Now().After(patience) {
+			return 0, proofhouse.Errorf(proofhouse.Unavailable, nil, "the public log has not taken the last events yet: try again in a moment")
+		}
+		h.sequencer.Wake()
+		select {
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
+// logPatience is how long a bundle waits for the log.
+const logPatience = 5 * time.Second
+
+// entries are those of a case up to a version.
+func (h *House) entries(ctx context.Context, id proofhouse.CaseID, version int) iter.Seq2[ledger.LoggedEntry, error] {
+	return func(yield func(ledger.LoggedEntry, error) bool) {
+		for after := 0; after < version; {
+			page, err := h.docket.Entries(ctx, id, after, min(500, version-after))
+			if err == nil && len(page) == 0 {
+				err = proofhouse.Errorf(proofhouse.Integrity, nil, "events of the case are missing")
+			}
+			if err != nil {
+				yield(ledger.LoggedEntry{}, err)
+				return
+			}
+			for _, e := range page {
+				if !yield(ledger.LoggedEntry{Entry: e.Ledger, Index: uint64(e.Index)}, nil) { //nolint:gosec // it has a place
+					return
+				}
+			}
+			after += len(page)
+		}
+	}
+}
+
+// statements are the house's word on each determination, and on what the gate
+// counted, in the field's format.
+func (h *House) statements(ctx context.Context, c docket.Case, meter []byte) ([]ledger.NamedStatement, error) {
+	var all []ledger.NamedStatement
+	add := func(name string, s ledger.Statement) error {
+		envelope, err := ledger.Seal(ctx, s, h.key)
+		all = append(all, ledger.NamedStatement{Name: name, Envelope: envelope})
+		return err
+	}
+	for _, d := range c.Determinations {
+		text, err := json.Marshal(d)
+		if err != nil {
+			return nil, err
+		}
+		if err := add(fmt.Sprintf("determination-%d", d.Version), ledger.Statement{
+			Subject: fmt.Sprintf("%s/determination/%d", c.ID, d.Version), Digest: proofhouse.DigestOf(text), PredicateType: determinationType, Predicate: d,
+		}); err != nil {
+			return nil, err
+		}
+	}
+	return all, add("meter", ledger.Statement{
+		Subject: string(c.ID) + "/meter", Digest: proofhouse.DigestOf(meter), PredicateType: meterType,
+		Predicate: map[string]any{"case": c.ID, "events": c.Version, "counted_at": c.Changed},
+	})
+}
+
+// Receipt implements api.Record: it waits until the log has the event.
+func (h *House) Receipt(ctx context.Context, c docket.Case, seq int) ([]byte, error) {
+	if seq < 1 || seq > c.Version {
+		return nil, proofhouse.Errorf(proofhouse.NotFound, nil, "the case has no event %d", seq)
+	}
+	if _, err := h.logged(ctx, c); err != nil {
+		return nil, err
+	}
+	e, err := h.docket.Entries(ctx, c.ID, seq-1, 1)
+	if err != nil {
+		return nil, err
+	}
+	r, err := ledger.TakeReceipt(ctx, h.log, h.key, ledger.Waiting{Stream: e[0].Ledger.Stream, Seq: e[0].Ledger.Seq, Commitment: e[0].Ledger.Commitment()}, uint64(e[0].Index)) //nolint:gosec // it has a place
+	if err != nil {
+		return nil, err
+	}
+	return r.Encode()
+}
+
+// BundleTrust is what whoever verifies a bundle knows from elsewhere. The zero
+// value trusts nothing.
+type BundleTrust struct {
+	LogKey    string   // the log's verifier key
+	Witnesses []string // verifier keys
+	Receipts  []string // files
+	// Pins are key ids by organisation, as ORGANISATION=KEYID.
+	Pins []string
+}
+
+// BundleProof is what a bundle proves.
+type BundleProof struct {
+	Log  ledger.Report `json:"log"`
+	Case docket.Proof  `json:"case"`
+}
+
+// VerifyBundle checks a bundle without this house's data. What breaks the announced rules is
+// in Case.Wrong; a bundle that was changed is proofhouse.Integrity.
+func VerifyBundle(ctx context.Context, file string, trust BundleTrust) (p BundleProof, err error) {
+	opts, pins, err := trust.read()
+	if err != nil {
+		return p, err
+	}
+	f, err := os.Open(file)
+	if err != nil {
+		return p, proofhouse.Errorf(proofhouse.NotFound, err, "the bundle cannot be read")
+	}
+	defer f.Close()
+	b, err := ledger.ReadBundle(ctx, f, opts)
+	p.Log = b.Report
+	if err != nil {
+		return p, err
+	}
+	rules, err := docket.ParseProfile(b.Attachments[rulesAttachment].Data)
+	if err != nil {
+		return p, proofhouse.Errorf(proofhouse.Integrity, err, "the bundle's rules are not those of a case")
+	}
+	records := make([]docket.Record, len(b.Entries))
+	for i, e := range b.Entries {
+		if records[i], err = docket.ParseRecord(e.Body); err != nil {
+			return p, err
+		}
+	}
+	var metered []docket.Metered
+	raw, ok := b.Attachments[meterAttachment]
+	if ok {
+		if err := json.Unmarshal(raw.Data, &metered); err != nil {
+			return p, proofhouse.Errorf(proofhouse.Integrity, err, "the bundle's meter is not one")
+		}
+	}
+	if p.Case, err = docket.Verify(rules, records, metered, pins); err != nil {
+		return p, err
+	}
+	return p, stated(b, p.Case)
+}
+
+// stated holds the house's statements to the records.
+func stated(b ledger.Bundle, p docket.Proof) error {
+	meter, determinations := false, 0
+	for _, s := range b.Statements {
+		switch s.Opened.PredicateType {
+		case meterType:
+			meter = s.Opened.Digest == proofhouse.DigestOf(b.Attachments[meterAttachment].Data)
+		case determinationType:
+			var d docket.Determination
+			if err := json.Unmarshal(s.Opened.Predicate, &d); err != nil {
+				return proofhouse.Errorf(proofhouse.Integrity, err, "a statement of a determination is not one")
+			}
+			if d.Version < 1 || d.Version > len(p.Determinations) || d.Outcome != p.Determinations[d.Version-1].Outcome || d.Proposed != p.Determinations[d.Version-1].Proposed {
+				return proofhouse.Errorf(proofhouse.Integrity, nil, "the house states another determination than the case has")
+			}
+			determinations++
+		}
+	}
+	if !meter || determinations != len(p.Determinations) {
+		return proofhouse.Errorf(proofhouse.Integrity, nil, "a statement of the house's is missing, or is of another meter")
+	}
+	return nil
+}
+
+func (t BundleTrust) read() (opts ledger.VerifyOptions, pins map[proofhouse.OrganisationID][]string, err error) {
+	if t.LogKey != "" {
+		if opts.Log, err = ledger.ParseVerifierKey(t.LogKey); err != nil {
+			return opts, nil, err
+		}
+	}
+	for _, w := range t.Witnesses {
+		k, err := ledger.ParseVerifierKey(w)
+		if err != nil {
+			return opts, nil, err
+		}
+		opts.Witnesses = append(opts.Witnesses, k)
+	}
+	for _, name := range t.Receipts {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			return opts, nil, proofhouse.Errorf(proofhouse.NotFound, err, "a receipt cannot be read")
+		}
+		opts.Receipts = append(opts.Receipts, b)
+	}
+	pins = map[proofhouse.OrganisationID][]string{}
+	for _, p := range t.Pins {
+		o, key, ok := strings.Cut(p, "=")
+		if !ok {
+			return opts, nil, proofhouse.Errorf(proofhouse.Invalid, nil, "a key that you know is given as ORGANISATION=KEYID")
+		}
+		if id := proofhouse.OrganisationID(o); !slices.Contains(pins[id], key) {
+			pins[id] = append(pins[id], key)
+		}
+	}
+	return opts, pins, nil
+}
+
+// IsBundle says whether a file begins as a bundle does.
+func IsBundle(name string) bool {
+	f, err := os.Open(name)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	head := make([]byte, len(bundleBeginning))
+	_, err = io.ReadFull(f, head)
+	return err == nil && string(head) == bundleBeginning
+}
+
+// bundleBeginning is what no other file that verify takes begins with.
+const bundleBeginning = `{"line":1,`
