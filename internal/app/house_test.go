@@ -1,0 +1,373 @@
+package app
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"proofhouse/internal/api/wire"
+	"proofhouse/internal/docket"
+	"proofhouse/internal/ledger"
+	"proofhouse/internal/policy"
+	"proofhouse/internal/proofhouse"
+	"proofhouse/internal/store/storetest"
+)
+
+// served is a house of cases that listens.
+type served struct {
+	*House
+	url    string
+	tokens map[string]string // by person
+	keys   map[string]*ledger.Key
+}
+
+// people of the tests, by organisation.
+var townsfolk = map[string][]string{"institute": {"ann", "rita", "eve", "otto"}, "lab": {"ada", "bob"}, "cyber-centre": {"carl"}, "bank": {"pat"}}
+
+func serveHouse(t *testing.T, data, database string) *served {
+	t.Helper()
+	a, err := Open(t.Context(), Config{Data: data, HouseKey: filepath.Join(data, "keys", "house.key")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, err := a.OpenHouse(t.Context(), HouseConfig{Database: database, Origin: "example/log"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	ready, done := make(chan string, 1), make(chan error, 1)
+	go func() { done <- h.Serve(ctx, "127.0.0.1:0", func(url string) { ready <- url }) }()
+	s := &served{House: h, tokens: map[string]string{}, keys: map[string]*ledger.Key{}}
+	select {
+	case s.url = <-ready:
+	case err := <-done:
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		stop()
+		if err := errors.Join(<-done, h.Close(), a.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+// populate brings everybody in: the first administrator by the code, and the others by that.
+func (s *served) populate(t *testing.T) {
+	t.Helper()
+	now := time.Now()
+	code, err := s.Directory.FirstCode(t.Context(), now)
+	if err != nil || code == "" {
+		t.Fatal(code, err)
+	}
+	claimed, err := wire.Client{URL: s.url}.Claim(t.Context(), wire.Claim{Code: code, Organisation: "institute", OrganisationTitle: "The Institute", Person: "ann", PersonTitle: "Ann"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.tokens["ann"] = claimed.Token
+	admin, err := s.Directory.Authenticate(t.Context(), claimed.Token, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ann := policy.Principal{Person: admin}
+	for o, people := range townsfolk {
+		if o != "institute" {
+			if err := s.Directory.CreateOrganisation(t.Context(), ann, policy.Organisation{ID: proofhouse.OrganisationID(o), Title: o}, now); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, p := range people {
+			if p == "ann" {
+				continue
+			}
+			if err := s.Directory.CreatePerson(t.Context(), ann, policy.Person{Organisation: proofhouse.OrganisationID(o), ID: proofhouse.PersonID(p), Title: p}, now); err != nil {
+				t.Fatal(err)
+			}
+			if s.tokens[p], _, err = s.Directory.IssueToken(t.Context(), ann, p+"@"+o, "test", now.Add(time.Hour), now); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := s.Directory.GiveRole(t.Context(), ann, "rita@institute", policy.HouseRegistrar, now); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (s *served) as(name string) wire.Client { return wire.Client{URL: s.url, Token: s.tokens[name]} }
+
+func (s *served) do(t *testing.T, who string, id proofhouse.CaseID, a docket.Act) wire.Done {
+	t.Helper()
+	done, err := s.as(who).Do(t.Context(), id, a, wire.Options{Sign: s.keys[who]})
+	if err != nil {
+		t.Fatalf("%s by %s: %v", a.Kind(), who, err)
+	}
+	return done
+}
+
+// review takes a case to its determination.
+func (s *served) review(t *testing.T) proofhouse.CaseID {
+	t.Helper()
+	c, err := s.as("ada").Open(t.Context(), wire.Open{OpenCase: docket.OpenCase{Codename: "canary-codename", Variants: []string{"canary-variant"}}, Profile: "institute"}, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := c.ID
+	s.do(t, "rita", id, docket.Accept{})
+	for _, m := range []proofhouse.Actor{
+		{Organisation: "institute", Person: "eve", Role: proofhouse.Evaluator},
+		{Organisation: "institute", Person: "otto", Role: proofhouse.Authority},
+		{Organisation: "cyber-centre", Person: "carl", Role: proofhouse.Consultee},
+	} {
+		s.do(t, "rita", id, docket.Join{Member: m})
+	}
+	s.do(t, "ada", id, docket.Join{Member: proofhouse.Actor{Organisation: "lab", Person: "bob", Role: proofhouse.Developer}})
+	dir := t.TempDir()
+	for _, p := range []string{"ada", "otto", "carl"} {
+		if s.keys[p], err = ledger.CreateKey(dir, p); err != nil {
+			t.Fatal(err)
+		}
+		pem, err := s.keys[p].PublicKey().PEM()
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.do(t, p, id, docket.NameKey{Key: string(pem)})
+	}
+	s.do(t, "ada", id, docket.Offer{Terms: docket.Terms{Marking: proofhouse.AmberStrict, Retention: 90, Share: []proofhouse.Role{}}})
+	s.do(t, "rita", id, docket.Agree{Version: 1})
+	s.do(t, "ada", id, docket.Ask{})
+	s.do(t, "rita", id, docket.Register{Criteria: houseCriteria(), Salt: docket.Salt{1}})
+	s.do(t, "ada", id, docket.Countersign{Version: 1})
+	s.do(t, "ada", id, docket.Lend{Grant: "body", To: "institute"})
+	s.do(t, "eve", id, docket.StartRun{Run: "run-1", Registration: 1, Manifest: houseCriteria().As(docket.Cell{Variant: "canary-variant", Agent: "baseline"})})
+	s.do(t, "eve", id, docket.FinishRun{Run: "run-1", Evidence: proofhouse.DigestOf(nil), Tally: docket.Tally{Solved: 80, Samples: 100}})
+	s.do(t, "rita", id, docket.Consult{Organisation: "cyber-centre"})
+	s.do(t, "carl", id, docket.Answer{View: docket.Dissents, Reason: "canary reason"})
+	s.do(t, "otto", id, docket.Determine{Outcome: docket.Covered, Registration: 1})
+	return id
+}
+
+func houseCriteria() docket.Criteria {
+	digest := proofhouse.DigestOf([]byte("suite"))
+	return docket.Criteria{
+		Suites: []docket.SuiteCommitment{{Name: "open-1", Root: digest, Tasks: 100}}, Variants: []string{"canary-variant"},
+		Agents: []docket.Agent{{Name: "baseline", Elicitation: digest}}, Epochs: 1, Threshold: 500_000, Rule: docket.FixedSample,
+		Level: 950_000, Analysis: "1", Exclusions: []string{"canary exclusion"},
+	}
+}
+
+// export is the case's bundle as a file, with the approvals that it takes.
+func (s *served) export(t *testing.T, id proofhouse.CaseID) string {
+	t.Helper()
+	person := func(p string) policy.Principal {
+		who, err := s.Directory.Authenticate(t.Context(), s.tokens[p], time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return policy.Principal{Person: who}
+	}
+	asked, err := s.Directory.Ask(t.Context(), person("ada"), id, policy.Export, "", "to show it to counsel", time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := filepath.Join(t.TempDir(), "bundle")
+	get := func(request string) error {
+		f, err := os.Create(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		return s.as("ada").Bundle(t.Context(), id, request, f)
+	}
+	if err := get(asked.ID); proofhouse.KindOf(err) != proofhouse.Refused {
+		t.Errorf("an export that nobody approved: %v", err)
+	}
+	for _, p := range []string{"rita", "otto"} {
+		if _, err := s.Directory.Approve(t.Context(), person(p), asked.ID, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := get(asked.ID); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.as("ada").Bundle(t.Context(), id, asked.ID, io.Discard); err == nil {
+		t.Error("one approval gave two exports")
+	}
+	return name
+}
+
+// TestHouse takes a review from the first administrator to a bundle that verifies, on both databases, and
+// searches for what is confidential wherever it must not be.
+func TestHouse(t *testing.T) {
+	storetest.EachAddress(t, func(t *testing.T, database string) {
+		data := t.TempDir()
+		if strings.HasPrefix(database, "sqlite:") {
+			database = "" // in the data folder, to be searched with the rest
+		}
+		s := serveHouse(t, data, database)
+		s.populate(t)
+		id := s.review(t)
+		receipt, err := s.as("ada").Receipt(t.Context(), id, 3)
+		if err != nil {
+			t.Fatal(err)
+		}
+		receiptFile := filepath.Join(t.TempDir(), "receipt")
+		if err := os.WriteFile(receiptFile, receipt, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		bundle := s.export(t, id)
+		p, err := VerifyBundle(t.Context(), bundle, BundleTrust{
+			LogKey: s.LogKey(), Receipts: []string{receiptFile}, Pins: []string{"lab=" + s.keys["ada"].PublicKey().ID()},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := p.Case.Determinations; len(d) != 1 || !d[0].Follows || d[0].Countersigned.IsZero() || len(p.Case.Wrong) != 0 || !p.Log.Pinned || p.Log.Receipts != 1 {
+			t.Errorf("the bundle proves %+v", p)
+		}
+		altered(t, bundle)
+		s.forged(t, id)
+		s.publicLog(t)
+		s.canaries(t, data, id)
+	})
+}
+
+// altered changes a byte here and there in a bundle: each is found.
+func altered(t *testing.T, bundle string) {
+	t.Helper()
+	whole, err := os.ReadFile(bundle)
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := bundle + "-altered"
+	for i := 11; i < len(whole); i += len(whole) / 200 {
+		bad := bytes.Clone(whole)
+		bad[i] ^= 1
+		if err := os.WriteFile(name, bad, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := VerifyBundle(t.Context(), name, BundleTrust{}); err == nil {
+			t.Errorf("byte %d was changed, and nobody noticed", i)
+		}
+	}
+}
+
+// forged has the house itself write bundles whose parts contradict each other.
+func (s *served) forged(t *testing.T, id proofhouse.CaseID) {
+	t.Helper()
+	c, err := s.Registry.Store.Case(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	honest, err := json.Marshal([]docket.Metered{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := c
+	other.Determinations = slices.Clone(c.Determinations)
+	other.Determinations[0].Outcome = docket.NotCovered
+	none := c
+	none.Determinations = nil
+	for name, f := range map[string]struct {
+		stated docket.Case
+		meter  string
+		rules  []byte
+	}{
+		"another meter than is stated":         {c, `[{"grant":"body","tokens":1}]`, c.Rules.Text},
+		"another determination than is stated": {other, string(honest), c.Rules.Text},
+		"a determination that is not stated":   {none, string(honest), c.Rules.Text},
+		"other rules":                          {c, string(honest), append([]byte("# \n"), c.Rules.Text...)},
+	} {
+		statements, err := s.statements(t.Context(), f.stated, honest)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var b bytes.Buffer
+		if err := ledger.WriteBundle(t.Context(), &b, s.log, s.key, ledger.BundleSource{
+			Stream: string(id), AtLeast: 1, Entries: s.entries(t.Context(), id, c.Version), Signers: []*ledger.PublicKey{s.key.PublicKey()}, Statements: statements,
+			Attachments: []ledger.Attachment{{Name: meterAttachment, Media: "application/json", Data: []byte(f.meter)}, {Name: rulesAttachment, Media: "application/toml", Data: f.rules}},
+		}); err != nil {
+			t.Fatal(err)
+		}
+		file := filepath.Join(t.TempDir(), "forged")
+		if err := os.WriteFile(file, b.Bytes(), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := VerifyBundle(t.Context(), file, BundleTrust{}); proofhouse.KindOf(err) != proofhouse.Integrity {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// publicLog reads the log as anybody may, and tries for what is not the log.
+func (s *served) publicLog(t *testing.T) {
+	t.Helper()
+	for path, want := range map[string]int{
+		"checkpoint": 200, "tile/0/000.p/1": 0, ".state/treeState": 404, ".state/held.lock": 404, "tile/../.state/treeState": 404, "": 404, "tile": 404, "tile/": 404, "tile/0": 404,
+	} {
+		resp, err := http.Get(s.url + "/log/" + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if err != nil || want != 0 && resp.StatusCode != want {
+			t.Errorf("/log/%s is %d: %s", path, resp.StatusCode, b)
+		}
+		if path == "checkpoint" && !strings.HasPrefix(string(b), "example/log\n") {
+			t.Errorf("the checkpoint is %q", b)
+		}
+	}
+}
+
+// canaries searches all files of the house for what the case says: nothing of
+// it lies there in the open.
+func (s *served) canaries(t *testing.T, data string, id proofhouse.CaseID) {
+	t.Helper()
+	words := [][]byte{[]byte("canary"), []byte("rita@"), []byte("to show it to counsel")}
+	for _, token := range s.tokens {
+		words = append(words, []byte(token))
+	}
+	files := 0
+	err := filepath.WalkDir(data, func(path string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		files++
+		b, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		for _, w := range words {
+			if i := bytes.Index(b, w); i >= 0 {
+				t.Errorf("%s holds %q", path, b[max(0, i-20):min(len(b), i+40)])
+			}
+		}
+		if strings.HasPrefix(path, filepath.Join(data, "log")) && bytes.Contains(b, []byte(id)) {
+			t.Errorf("%s names the case", path)
+		}
+		return nil
+	})
+	if err != nil || files < 8 {
+		t.Errorf("%d files were searched: %v", files, err)
+	}
+	for _, url := range []string{s.url + "/v1/cases/" + string(id), s.url + "/v1/cases/case-none", s.url + "/v1/cases", s.url + "/nothing"} {
+		resp, err := http.Get(url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if err != nil || bytes.Contains(b, []byte("canary")) || resp.StatusCode < 400 {
+			t.Errorf("%s answers an outsider with %d: %s", url, resp.StatusCode, b)
+		}
+	}
+}
