@@ -17,8 +17,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/secure-systems-lab/go-securesystemslib/dsse"
-
 	"proofhouse/internal/proofhouse"
 )
 
@@ -568,25 +566,11 @@ func (v *bundleReader) statement(ctx context.Context, value []byte) (*Part, erro
 	if s.Opened, err = Open(ctx, envelope, nil); err != nil {
 		return nil, v.broken(err, "is not a statement")
 	}
-	payload, err := base64.StdEncoding.Strict().DecodeString(l.Envelope.Payload)
-	if err != nil {
-		return nil, v.broken(err, "is not a statement")
+	if s.Signers, err = signersOf(l.Envelope, v.signers); err != nil {
+		return nil, v.broken(err, "holds a signature that does not fit")
 	}
-	signed := dsse.PAE(l.Envelope.PayloadType, payload)
-	for _, sig := range l.Envelope.Signatures {
-		raw, err := base64.StdEncoding.Strict().DecodeString(sig.Sig)
-		i := slices.IndexFunc(v.signers, func(k *PublicKey) bool { return k.ID() == sig.KeyID })
-		switch {
-		case err != nil:
-			return nil, v.broken(err, "holds a signature that is none")
-		case i < 0:
-			return nil, v.broken(nil, "is signed by a key that the bundle does not name")
-		case !ed25519.Verify(v.signers[i].public, signed, raw):
-			return nil, v.broken(nil, "holds a signature that does not fit: the statement was changed")
-		case slices.Contains(s.Signers, v.signers[i]):
-			return nil, v.broken(nil, "is signed twice by one key")
-		}
-		s.Signers = append(s.Signers, v.signers[i])
+	if len(s.Signers) != len(l.Envelope.Signatures) {
+		return nil, v.broken(nil, "is signed by a key that the bundle does not name")
 	}
 	s.Opened.Signed = len(s.Signers) > 0
 	v.report.Statements = append(v.report.Statements, l.Name)

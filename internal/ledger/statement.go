@@ -44,6 +44,18 @@ type Statement struct {
 // Seal puts a statement into an envelope, signed by key, or with no signature
 // if key is nil. The same statement always gives the same payload.
 func Seal(ctx context.Context, s Statement, key *Key) ([]byte, error) {
+	if key != nil {
+		return Attest(ctx, s, key)
+	}
+	body, err := s.payload()
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(&dsse.Envelope{PayloadType: PayloadType, Payload: base64.StdEncoding.EncodeToString(body), Signatures: []dsse.Signature{}})
+}
+
+// payload is what the signatures are of.
+func (s Statement) payload() ([]byte, error) {
 	raw, err := json.Marshal(s.Predicate)
 	if err != nil {
 		return nil, fmt.Errorf("writing the predicate: %w", err)
@@ -70,17 +82,7 @@ func Seal(ctx context.Context, s Statement, key *Key) ([]byte, error) {
 	if err := json.Compact(&body, loose); err != nil {
 		return nil, fmt.Errorf("writing the statement: %w", err)
 	}
-	env := &dsse.Envelope{PayloadType: PayloadType, Payload: base64.StdEncoding.EncodeToString(body.Bytes()), Signatures: []dsse.Signature{}}
-	if key != nil {
-		signer, err := dsse.NewEnvelopeSigner(key)
-		if err != nil {
-			return nil, err
-		}
-		if env, err = signer.SignPayload(ctx, PayloadType, body.Bytes()); err != nil {
-			return nil, fmt.Errorf("signing: %w", err)
-		}
-	}
-	return json.Marshal(env)
+	return body.Bytes(), nil
 }
 
 // Opened is a statement as it was read.

@@ -93,6 +93,14 @@ type Outbox struct {
 	mu      sync.Mutex // owns what follows
 	f       *os.File   // nil: none
 	entries []*entry
+	named   map[name]*entry
+	at      map[int64]*entry // by index
+	placed  int              // all before it in entries have a place
+}
+
+type name struct {
+	stream string
+	seq    int64
 }
 
 type entry struct {
@@ -105,7 +113,7 @@ var _ ledger.Outbox = (*Outbox)(nil)
 // OpenOutbox reads the outbox in a file, or makes one. "" is one in memory.
 // A last line that a crash cut short is cut off: nobody was told of it.
 func OpenOutbox(path string) (*Outbox, error) {
-	o := &Outbox{}
+	o := &Outbox{named: map[name]*entry{}, at: map[int64]*entry{}}
 	if path == "" {
 		return o, nil
 	}
@@ -144,7 +152,7 @@ func (o *Outbox) take(words []string) error {
 			return fmt.Errorf("reading %v", words)
 		}
 		e.Stream, e.Commitment = words[1], [32]byte(b)
-		o.entries = append(o.entries, e)
+		o.add(e)
 		return nil
 	}
 	for i := 1; i < len(words); i += 3 {
@@ -152,18 +160,27 @@ func (o *Outbox) take(words []string) error {
 		if _, err := fmt.Sscan(words[i+1]+" "+words[i+2], &p.Seq, &p.Index); err != nil {
 			return err
 		}
-		o.find(p.Stream, p.Seq).index = int64(p.Index)
+		o.put(p)
 	}
 	return nil
 }
 
-func (o *Outbox) find(stream string, seq int64) *entry {
-	for _, e := range slices.Backward(o.entries) { // what is looked for is new
-		if e.Stream == stream && e.Seq == seq {
-			return e
-		}
+func (o *Outbox) add(e *entry) {
+	o.entries = append(o.entries, e)
+	o.named[name{e.Stream, e.Seq}] = e
+}
+
+func (o *Outbox) put(p ledger.Placed) {
+	e := o.find(p.Stream, p.Seq)
+	e.index = int64(p.Index)
+	o.at[e.index] = e
+	for o.placed < len(o.entries) && o.entries[o.placed].index >= 0 {
+		o.placed++
 	}
-	return nil
+}
+
+func (o *Outbox) find(stream string, seq int64) *entry {
+	return o.named[name{stream, seq}]
 }
 
 func (o *Outbox) write(line string) error {
@@ -184,7 +201,7 @@ func (o *Outbox) Accept(e ledger.Entry) error {
 	if err := o.write(fmt.Sprintf("accept %s %d %x", e.Stream, e.Seq, c)); err != nil {
 		return err
 	}
-	o.entries = append(o.entries, &entry{ledger.Waiting{Stream: e.Stream, Seq: e.Seq, Commitment: c}, -1})
+	o.add(&entry{ledger.Waiting{Stream: e.Stream, Seq: e.Seq, Commitment: c}, -1})
 	return nil
 }
 
@@ -193,8 +210,11 @@ func (o *Outbox) Waiting(_ context.Context, limit int) ([]ledger.Waiting, error)
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	var out []ledger.Waiting
-	for _, e := range o.entries {
-		if e.index < 0 && len(out) < limit {
+	for _, e := range o.entries[o.placed:] {
+		if len(out) == limit {
+			break
+		}
+		if e.index < 0 {
 			out = append(out, e.Waiting)
 		}
 	}
@@ -205,10 +225,6 @@ func (o *Outbox) Waiting(_ context.Context, limit int) ([]ledger.Waiting, error)
 func (o *Outbox) Place(_ context.Context, placed []ledger.Placed) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	taken := map[int64]*entry{}
-	for _, e := range o.entries {
-		taken[e.index] = e
-	}
 	line := "place"
 	for _, p := range placed {
 		e := o.find(p.Stream, p.Seq)
@@ -217,17 +233,16 @@ func (o *Outbox) Place(_ context.Context, placed []ledger.Placed) error {
 			return proofhouse.Errorf(proofhouse.NotFound, nil, "there is no entry %d of %s", p.Seq, p.Stream)
 		case e.index >= 0 && e.index != int64(p.Index):
 			return proofhouse.Errorf(proofhouse.Integrity, nil, "entry %d of %s has another place", p.Seq, p.Stream)
-		case taken[int64(p.Index)] != nil && taken[int64(p.Index)] != e:
+		case o.at[int64(p.Index)] != nil && o.at[int64(p.Index)] != e:
 			return proofhouse.Errorf(proofhouse.Integrity, nil, "place %d is another entry's", p.Index)
 		}
-		taken[int64(p.Index)] = e
 		line += fmt.Sprintf(" %s %d %d", p.Stream, p.Seq, p.Index)
 	}
 	if err := o.write(line); err != nil {
 		return err
 	}
 	for _, p := range placed {
-		o.find(p.Stream, p.Seq).index = int64(p.Index)
+		o.put(p)
 	}
 	return nil
 }
@@ -236,11 +251,7 @@ func (o *Outbox) Place(_ context.Context, placed []ledger.Placed) error {
 func (o *Outbox) Placed(context.Context) (uint64, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	size := int64(0)
-	for _, e := range o.entries {
-		size = max(size, e.index+1)
-	}
-	return uint64(size), nil
+	return uint64(len(o.at)), nil // no two have one place, and there is no gap
 }
 
 // Index is an entry's place, or false.

@@ -59,7 +59,8 @@ type Log struct {
 	dir  string
 	key  ledger.VerifierKey
 	seen []ledger.VerifierKey // of the witnesses
-	lock *os.File             // flock: released as the process ends, however it ends
+	copy *Copy
+	lock *os.File // flock: released as the process ends, however it ends
 
 	appender *tessera.Appender
 	reader   tessera.LogReader
@@ -103,7 +104,7 @@ func Open(ctx context.Context, dir string, opts Options) (_ *Log, err error) {
 	if opts.Again < interval {
 		return nil, proofhouse.Errorf(proofhouse.Invalid, nil, "a checkpoint can go to the witnesses again after %s at the soonest", interval)
 	}
-	l := &Log{dir: dir, key: key}
+	l := &Log{dir: dir, key: key, copy: &Copy{dir: dir}}
 	for _, w := range opts.Witnesses {
 		l.seen = append(l.seen, w.Key)
 	}

@@ -163,12 +163,43 @@ func TestDamaged(t *testing.T) {
 	l := open(t, dir, newKey(t))
 	cp := fill(t, l, 0, 300)
 	flip(t, filepath.Join(dir, "tile", "0", "000"))
+	l.copy.known = nil // what was checked before is known to be good
 	if _, err := l.Include(t.Context(), 17, cp); proofhouse.KindOf(err) != proofhouse.Integrity {
 		t.Errorf("a proof over a changed tile: %v", err)
 	}
 	flip(t, filepath.Join(dir, "tile", "0", "000"))
 	if _, err := l.Include(t.Context(), 17, cp); err != nil {
 		t.Errorf("the tile is as it was: %v", err)
+	}
+}
+
+// TestCopy: a copy of the folder proves what the log would, without its key.
+func TestCopy(t *testing.T) {
+	dir := t.TempDir()
+	if _, err := OpenCopy(dir); proofhouse.KindOf(err) != proofhouse.NotFound {
+		t.Errorf("an empty folder: %v", err)
+	}
+	l := open(t, dir, newKey(t))
+	older := fill(t, l, 0, 7)
+	cp := fill(t, l, 7, 300)
+	copied := t.TempDir()
+	if err := os.CopyFS(copied, os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	c, err := OpenCopy(copied)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := c.Extend(t.Context(), 7, cp)
+	if err == nil {
+		err = cp.Extends(older, p)
+	}
+	if err != nil {
+		t.Error(err)
+	}
+	cp.Root[0] ^= 1
+	if _, err := c.Extend(t.Context(), 7, cp); proofhouse.KindOf(err) != proofhouse.Integrity {
+		t.Errorf("another log's checkpoint: %v", err)
 	}
 }
 
@@ -199,7 +230,7 @@ func TestCareful(t *testing.T) {
 	same := fill(t, fork, 103, 109)
 	larger := fill(t, fork, 109, 120)
 	for name, cp := range map[string]ledger.Checkpoint{"a smaller tree": smaller, "another tree of the same size": same, "a larger fork": larger} {
-		c.log = &Log{dir: other, key: l.key} // as if the folder had been replaced
+		c.log = &Log{dir: other, key: l.key, copy: &Copy{dir: other}} // as if the folder had been replaced
 		if err := sign(cp); proofhouse.KindOf(err) != proofhouse.Integrity {
 			t.Errorf("%s: %v", name, err)
 		}

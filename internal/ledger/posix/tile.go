@@ -54,7 +54,7 @@ func (l *Log) Include(_ context.Context, index uint64, cp ledger.Checkpoint) (le
 	if index >= cp.Size {
 		return nil, proofhouse.Errorf(proofhouse.Invalid, nil, "leaf %d is not in the tree of %d leaves", index, cp.Size)
 	}
-	p, err := tlog.ProveRecord(int64(cp.Size), int64(index), l.hashes(cp))
+	p, err := tlog.ProveRecord(int64(cp.Size), int64(index), l.copy.hashes(cp))
 	if err != nil {
 		return nil, damaged(err)
 	}
@@ -62,14 +62,36 @@ func (l *Log) Include(_ context.Context, index uint64, cp ledger.Checkpoint) (le
 }
 
 // Extend proves that cp goes on from older leaves. See ledger.PublicLog.
-func (l *Log) Extend(_ context.Context, older uint64, cp ledger.Checkpoint) (ledger.Proof, error) {
+func (l *Log) Extend(ctx context.Context, older uint64, cp ledger.Checkpoint) (ledger.Proof, error) {
+	return l.copy.Extend(ctx, older, cp)
+}
+
+// Copy is a log's folder, or a copy of it, for reading alone: whoever keeps it,
+// each tile is checked against the checkpoint that is asked about.
+type Copy struct {
+	dir string
+
+	mu    sync.Mutex // owns what follows
+	known *tiles     // of the last checkpoint asked about
+}
+
+// OpenCopy reads the log in dir. A folder without one is proofhouse.NotFound.
+func OpenCopy(dir string) (*Copy, error) {
+	if _, err := os.Stat(filepath.Join(dir, "checkpoint")); err != nil {
+		return nil, proofhouse.Errorf(proofhouse.NotFound, err, "there is no public log in that folder: name the one with the file `checkpoint`")
+	}
+	return &Copy{dir: dir}, nil
+}
+
+// Extend proves that cp goes on from older leaves. See ledger.VerifyOptions.
+func (c *Copy) Extend(_ context.Context, older uint64, cp ledger.Checkpoint) (ledger.Proof, error) {
 	switch {
 	case older > cp.Size:
 		return nil, proofhouse.Errorf(proofhouse.Invalid, nil, "the tree of %d leaves is the newer one", older)
 	case older == 0, older == cp.Size:
 		return ledger.Proof{}, nil
 	}
-	p, err := tlog.ProveTree(int64(cp.Size), int64(older), l.hashes(cp))
+	p, err := tlog.ProveTree(int64(cp.Size), int64(older), c.hashes(cp))
 	if err != nil {
 		return nil, damaged(err)
 	}
@@ -78,7 +100,7 @@ func (l *Log) Extend(_ context.Context, older uint64, cp ledger.Checkpoint) (led
 
 // root is the root of the first size leaves of cp's tree.
 func (l *Log) root(cp ledger.Checkpoint, size uint64) ([32]byte, error) {
-	h, err := tlog.TreeHash(int64(size), l.hashes(cp))
+	h, err := tlog.TreeHash(int64(size), l.copy.hashes(cp))
 	if err != nil {
 		return h, damaged(err)
 	}
@@ -89,20 +111,97 @@ func (l *Log) root(cp ledger.Checkpoint, size uint64) ([32]byte, error) {
 }
 
 // hashes reads cp's tree from the tiles, and checks each tile against cp's root.
-func (l *Log) hashes(cp ledger.Checkpoint) tlog.HashReader {
-	return tlog.TileHashReader(tlog.Tree{N: int64(cp.Size), Hash: cp.Root}, tiles{l.dir})
+func (c *Copy) hashes(cp ledger.Checkpoint) tlog.HashReader {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	tree := tlog.Tree{N: int64(cp.Size), Hash: cp.Root}
+	if c.known == nil || c.known.tree != tree {
+		c.known = &tiles{dir: c.dir, tree: tree}
+	}
+	return c.known
 }
 
 func damaged(cause error) error {
 	return proofhouse.Errorf(proofhouse.Integrity, cause, "the public log's folder is damaged: put back a copy that is whole")
 }
 
-// tiles reads them from a folder.
-type tiles struct{ dir string }
+// maxTiles is how many checked tiles of a tree stay in memory: 32 MiB at most.
+const maxTiles = 4096
 
-func (t tiles) Height() int { return layout.TileHeight }
+// tiles reads the hashes of one tree from a folder. Those of tiles that were
+// checked against its root before are taken from memory: the proofs of a case's
+// entries share most of theirs.
+type tiles struct {
+	dir  string
+	tree tlog.Tree
 
-func (t tiles) ReadTiles(want []tlog.Tile) ([][]byte, error) {
+	mu      sync.Mutex // owns what follows
+	checked map[place][]byte
+}
+
+// place is where a tile is.
+type place struct {
+	level int
+	n     int64
+}
+
+// ReadHashes is what tlog makes proofs from.
+func (t *tiles) ReadHashes(indexes []int64) ([]tlog.Hash, error) {
+	out := make([]tlog.Hash, len(indexes))
+	var missing []int64
+	var at []int
+	for i, x := range indexes {
+		h, ok, err := t.recall(x)
+		if err != nil {
+			return nil, err
+		}
+		if out[i] = h; !ok {
+			missing, at = append(missing, x), append(at, i)
+		}
+	}
+	if len(missing) == 0 {
+		return out, nil
+	}
+	hashes, err := tlog.TileHashReader(t.tree, t).ReadHashes(missing)
+	if err != nil {
+		return nil, err
+	}
+	for i, h := range hashes {
+		out[at[i]] = h
+	}
+	return out, nil
+}
+
+// recall takes a hash from a tile that was checked.
+func (t *tiles) recall(index int64) (tlog.Hash, bool, error) {
+	tile := tlog.TileForIndex(layout.TileHeight, index)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	b := t.checked[place{tile.L, tile.N}]
+	if len(b) < tile.W*tlog.HashSize {
+		return tlog.Hash{}, false, nil
+	}
+	h, err := tlog.HashFromTile(tile, b, index)
+	return h, err == nil, err
+}
+
+// Height is for tlog.
+func (t *tiles) Height() int { return layout.TileHeight }
+
+// SaveTiles is called by tlog with tiles that lead to the tree's root.
+func (t *tiles) SaveTiles(list []tlog.Tile, data [][]byte) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.checked == nil || len(t.checked)+len(list) > maxTiles {
+		t.checked = map[place][]byte{}
+	}
+	for i, tile := range list {
+		t.checked[place{tile.L, tile.N}] = data[i]
+	}
+}
+
+// ReadTiles is for tlog, which checks them.
+func (t *tiles) ReadTiles(want []tlog.Tile) ([][]byte, error) {
 	out := make([][]byte, len(want))
 	for i, w := range want {
 		b, err := os.ReadFile(filepath.Join(t.dir, layout.TilePath(uint64(w.L), uint64(w.N), uint8(w.W%layout.TileWidth))))
@@ -119,8 +218,6 @@ func (t tiles) ReadTiles(want []tlog.Tile) ([][]byte, error) {
 	}
 	return out, nil
 }
-
-func (t tiles) SaveTiles([]tlog.Tile, [][]byte) {}
 
 // careful signs a checkpoint only if it goes on from the one before: whatever
 // happens to the folder, this key signs no fork of what it published.
