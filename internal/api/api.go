@@ -30,6 +30,8 @@ type House struct {
 	Who func(ctx context.Context, token string, now time.Time) (policy.Person, error)
 	// Claim spends the code of the first start, and gives the first administrator's token.
 	Claim func(ctx context.Context, code string, o policy.Organisation, p policy.Person, now time.Time) (token string, err error)
+	// People is the register of organisations and people.
+	People People
 	// Record is what the public log and the bundles are asked for.
 	Record Record
 	// Now is the house's clock.
@@ -58,6 +60,7 @@ func New(h House) http.Handler {
 	s.cases()
 	s.acts()
 	s.record()
+	s.people()
 	return headers(mux)
 }
 

@@ -15,6 +15,7 @@ import (
 
 	"proofhouse/internal/api"
 	"proofhouse/internal/api/wire"
+	"proofhouse/internal/app"
 	"proofhouse/internal/docket"
 	"proofhouse/internal/ledger"
 	"proofhouse/internal/policy"
@@ -40,7 +41,26 @@ var people = map[string]policy.Person{
 	"otto": {Organisation: "institute", ID: "otto", Enrolled: true},
 	"carl": {Organisation: "cyber-centre", ID: "carl", Enrolled: true},
 	"pat":  {Organisation: "bank", ID: "pat", Enrolled: true},
+	"root": {Organisation: "institute", ID: "root", Enrolled: true, House: []policy.HouseRole{policy.Administrator}},
+	"sam":  {Organisation: "institute", ID: "sam", Enrolled: true, House: []policy.HouseRole{policy.HouseSecurityOfficer}},
 	"sid":  {Organisation: "other", ID: "sid", Enrolled: true},
+}
+
+// addPeople adds them to the register.
+func addPeople(tx store.PeopleTx) error {
+	there := map[proofhouse.OrganisationID]bool{}
+	for _, p := range people {
+		if !there[p.Organisation] {
+			there[p.Organisation] = true
+			if err := tx.AddOrganisation(context.Background(), policy.Organisation{ID: p.Organisation, Title: string(p.Organisation)}); err != nil {
+				return err
+			}
+		}
+		if err := tx.AddPerson(context.Background(), p); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 type noRecord struct{}
@@ -58,9 +78,16 @@ func newHouse(t testing.TB, db *store.DB) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
+	keys := vault.New(filepath.Join(dir, "vault"), filepath.Join(dir, "house.key")).Records(filepath.Join(dir, "case"))
+	cases := store.NewDocket(db, keys)
+	register := app.Directory{People: store.NewPeople(db, keys), Guard: guard, Cases: cases}
+	if err := register.People.Change(t.Context(), addPeople); err != nil {
+		t.Fatal(err)
+	}
 	h := &house{now: start}
 	server := httptest.NewServer(api.New(api.House{
-		Registry: docket.Registry{Store: store.NewDocket(db, vault.New(filepath.Join(dir, "vault"), filepath.Join(dir, "house.key")).Records(filepath.Join(dir, "case")))},
+		Registry: docket.Registry{Store: cases},
+		People:   register,
 		Guard:    guard,
 		Who: func(_ context.Context, token string, _ time.Time) (policy.Person, error) {
 			p, ok := people[token]
@@ -310,6 +337,7 @@ type schema struct {
 	Ref        string            `json:"$ref"`
 	Type       any               `json:"type"`
 	Format     string            `json:"format"`
+	Enum       []any             `json:"enum"`
 	Required   []string          `json:"required"`
 	Properties map[string]schema `json:"properties"`
 }
@@ -333,6 +361,8 @@ func (e endpoint) value(s schema) any {
 	}
 	kind := fmt.Sprint(s.Type)
 	switch {
+	case len(s.Enum) > 0:
+		return s.Enum[0]
 	case strings.Contains(kind, "array"):
 		return []any{}
 	case strings.Contains(kind, "integer"):

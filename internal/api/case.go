@@ -121,7 +121,12 @@ func (s server) find(ctx context.Context, who policy.Person, id proofhouse.CaseI
 		}
 		return c, err
 	}
-	return c, s.Guard.Check(policy.Principal{Person: who}, what, resource(c))
+	err = s.Guard.Check(policy.Principal{Person: who}, what, resource(c))
+	if err != nil && slices.Contains(who.House, policy.HouseSecurityOfficer) {
+		// Who broke the glass is no member, or may less as one.
+		err = s.People.Check(ctx, policy.Principal{Person: who}, what, id, func(facts policy.Case) policy.Resource { return facts }, s.Now())
+	}
+	return c, err
 }
 
 // resource is a case as the guard knows it.
@@ -136,11 +141,21 @@ func resource(c docket.Case) policy.Case {
 
 // show is c as who may see it.
 func (s server) show(c docket.Case, who policy.Person, now time.Time) *caseOut {
-	reader := c.Reader(docket.Person{Organisation: who.Organisation, Person: who.ID})
+	reader := reading(c, who)
 	seen := c.SeenBy(reader)
 	state := seen.At(now)
 	out := wire.Case{Case: seen, Profile: wire.ProfileOf(c.Rules), State: state, Clocks: seen.Clocks(), Roles: reader.Roles}
 	return &caseOut{ETag: etag(c.Version), Body: out}
+}
+
+// reading is who as a reader of a case that it was found to see. A security
+// officer of the house who is no member sees it through a broken glass, as that.
+func reading(c docket.Case, who policy.Person) docket.Reader {
+	r := c.Reader(docket.Person{Organisation: who.Organisation, Person: who.ID})
+	if len(r.Roles) == 0 && !c.Accepted.IsZero() && slices.Contains(who.House, policy.HouseSecurityOfficer) {
+		r.Roles = []proofhouse.Role{proofhouse.SecurityOfficer}
+	}
+	return r
 }
 
 func etag(version int) string { return `"` + strconv.Itoa(version) + `"` }

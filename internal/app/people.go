@@ -55,6 +55,20 @@ type onPerson struct {
 	Detail string `json:"detail,omitempty"`
 }
 
+// Register is the stream "house" above after, at most limit entries: what
+// happened to people, as it was recorded.
+func (d Directory) Register(ctx context.Context, who policy.Principal, after int64, limit int) ([]json.RawMessage, error) {
+	if err := d.Guard.Check(who, policy.ReadRegister, policy.House{}); err != nil {
+		return nil, err
+	}
+	entries, err := d.People.HouseEntries(ctx, after, limit)
+	all := make([]json.RawMessage, len(entries))
+	for i, e := range entries {
+		all[i] = e.Body
+	}
+	return all, err
+}
+
 // FirstCode makes the one-time code for the first administrator, if there is
 // nobody yet and none was made before; else it is "". It is printed once.
 func (d Directory) FirstCode(ctx context.Context, now time.Time) (string, error) {
@@ -326,24 +340,10 @@ func (d Directory) TakeClearance(ctx context.Context, who policy.Principal, name
 	})
 }
 
-// Conflict is a conflict of interest: with an organisation, in all cases of which it is the developer,
-// or in one case. One of the two is set.
-type Conflict struct {
-	With proofhouse.OrganisationID
-	In   proofhouse.CaseID
-}
-
-func (c Conflict) validate() error {
-	if (c.With == "") == (c.In == "") {
-		return proofhouse.Errorf(proofhouse.Invalid, nil, "a conflict of interest is with an organisation or in a case: name one")
-	}
-	return policy.ValidID("what a conflict names", string(c.With)+string(c.In))
-}
-
 // DeclareConflict says that a person has a conflict of interest, which closes those cases to them.
 // It does not ask whether there is such an organisation or case, of which the person may not know.
-func (d Directory) DeclareConflict(ctx context.Context, who policy.Principal, name string, c Conflict, now time.Time) error {
-	if err := c.validate(); err != nil {
+func (d Directory) DeclareConflict(ctx context.Context, who policy.Principal, name string, c policy.Conflict, now time.Time) error {
+	if err := c.Validate(); err != nil {
 		return err
 	}
 	return d.onPerson(ctx, who, policy.DeclareConflict, name, string(c.With)+string(c.In), now, func(_ store.PeopleTx, p *policy.Person) error {
@@ -355,8 +355,8 @@ func (d Directory) DeclareConflict(ctx context.Context, who policy.Principal, na
 }
 
 // LiftConflict takes that back.
-func (d Directory) LiftConflict(ctx context.Context, who policy.Principal, name string, c Conflict, now time.Time) error {
-	if err := c.validate(); err != nil {
+func (d Directory) LiftConflict(ctx context.Context, who policy.Principal, name string, c policy.Conflict, now time.Time) error {
+	if err := c.Validate(); err != nil {
 		return err
 	}
 	return d.onPerson(ctx, who, policy.LiftConflict, name, string(c.With)+string(c.In), now, func(_ store.PeopleTx, p *policy.Person) error {

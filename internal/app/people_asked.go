@@ -154,7 +154,14 @@ func (d Directory) ask(ctx context.Context, who policy.Principal, id proofhouse.
 			on = f
 		}
 		if err := d.Guard.Check(who, act, on); err != nil {
-			return err
+			if proofhouse.KindOf(err) != proofhouse.NotFound {
+				return err
+			}
+			// What is asked about is the case: there is no request yet that could be hidden.
+			if !d.knows(who, f) {
+				return policy.NotFound(f)
+			}
+			return proofhouse.Errorf(proofhouse.Refused, nil, "you may not ask for that in your role")
 		}
 		if err := a.Validate(); err != nil {
 			return err
@@ -214,6 +221,10 @@ func (d Directory) Use(ctx context.Context, who policy.Principal, request string
 	err = d.change(ctx, who, "use an approval", &says, now, func(tx store.PeopleTx, who policy.Principal) error {
 		a, err = tx.ChangeAsked(ctx, request, func(a *policy.Asked) (err error) {
 			if a.What == policy.BreakGlass {
+				return policy.NotFound(*a)
+			}
+			a.Case = f
+			if !d.knows(who, *a) {
 				return policy.NotFound(*a)
 			}
 			f := f

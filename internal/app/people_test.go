@@ -232,6 +232,7 @@ func TestDirectoryRefusals(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	paul := h.member(root, "paul@bank") // a partner
 	before := len(h.entries())
 	type call struct {
 		name string
@@ -239,7 +240,7 @@ func TestDirectoryRefusals(t *testing.T) {
 		// refused and unknown are those who may not; all others are not tried.
 		refused, unknown []policy.Principal
 	}
-	conflict := Conflict{With: "lab"}
+	conflict := policy.Conflict{With: "lab"}
 	for _, c := range []call{
 		{"create an organisation", func(who policy.Principal) error {
 			return h.CreateOrganisation(ctx, who, policy.Organisation{ID: "new", Title: "New"}, now)
@@ -319,11 +320,13 @@ func TestDirectoryRefusals(t *testing.T) {
 		for _, who := range c.unknown {
 			err := c.do(who)
 			wants(t, c.name+" by "+who.Person.Name(), err, proofhouse.NotFound)
-			if err != nil && !strings.HasPrefix(err.Error(), "there is no such ") {
+			if err != nil && !slices.Contains([]string{"there is no such person", "there is no such organisation", "there is no such token", "there is no such case"}, err.Error()) {
 				t.Errorf("%s by %s says more than that there is none: %v", c.name, who.Person.Name(), err)
 			}
 		}
 	}
+	_, err = h.Ask(ctx, paul, "case-1", policy.Export, "", "to publish", now)
+	wants(t, "a partner asks for the export", err, proofhouse.Refused)
 	// What is not there reads as what may not be known.
 	_, err = h.Tokens(ctx, mallory, "nobody@nowhere")
 	_, hidden := h.Tokens(ctx, mallory, "ada@lab")
@@ -358,18 +361,18 @@ func TestDirectory(t *testing.T) {
 			t.Error(err)
 		}
 		wants(t, "a strange clearance", h.GiveClearance(ctx, sam, "ada@lab", "TLP:PINK", now), proofhouse.Invalid)
-		for _, c := range []Conflict{{With: "bank"}, {In: "case-1"}} {
+		for _, c := range []policy.Conflict{{With: "bank"}, {In: "case-1"}} {
 			if err := h.DeclareConflict(ctx, ada, "ada@lab", c, now); err != nil {
 				t.Error(err)
 			}
 			wants(t, "lifting one's own", h.LiftConflict(ctx, ada, "ada@lab", c, now), proofhouse.Refused)
 		}
-		wants(t, "a conflict with nothing", h.DeclareConflict(ctx, ada, "ada@lab", Conflict{}, now), proofhouse.Invalid)
+		wants(t, "a conflict with nothing", h.DeclareConflict(ctx, ada, "ada@lab", policy.Conflict{}, now), proofhouse.Invalid)
 		all, err := h.Of(ctx, sam, "lab")
 		if err != nil || len(all) != 1 || !slices.Equal(all[0].Clearances, []string{"weights"}) || !slices.Equal(all[0].ConflictsWith, []proofhouse.OrganisationID{"bank"}) || !slices.Equal(all[0].ConflictsIn, []proofhouse.CaseID{"case-1"}) {
 			t.Errorf("%+v, %v", all, err)
 		}
-		if err := h.LiftConflict(ctx, root, "ada@lab", Conflict{With: "bank"}, now); err != nil {
+		if err := h.LiftConflict(ctx, root, "ada@lab", policy.Conflict{With: "bank"}, now); err != nil {
 			t.Error(err)
 		}
 		if err := h.TakeClearance(ctx, sam, "ada@lab", "weights", now); err != nil {
@@ -490,7 +493,7 @@ func TestTwoApprovers(t *testing.T) {
 		ctx, root := t.Context(), h.first()
 		sam := h.member(root, "sam@institute", policy.HouseSecurityOfficer)
 		ada, rita, anton := h.member(root, "ada@lab"), h.member(root, "rita@institute"), h.member(root, "anton@institute")
-		eve := h.member(root, "eve@institute")
+		eve, paul := h.member(root, "eve@institute"), h.member(root, "paul@bank")
 		if err := h.GiveClearance(ctx, sam, "eve@institute", "weights", now); err != nil {
 			t.Fatal(err)
 		}
@@ -536,6 +539,7 @@ func TestTwoApprovers(t *testing.T) {
 		}
 		wants(t, "a third approval", approve(anton, now), proofhouse.Conflict)
 		wants(t, "another's approval", use(rita, weights, now), proofhouse.NotFound) // who is not cleared
+		wants(t, "by who may not know of it", use(paul, wholeCase, now), proofhouse.NotFound)
 		wants(t, "for another thing", use(eve, wholeCase, now), proofhouse.Refused)
 		wants(t, "for another artifact", use(eve, func(c policy.Case, a policy.Asked) policy.Resource {
 			r := weights(c, a).(policy.Artifact)
@@ -647,7 +651,7 @@ func TestPeopleSealed(t *testing.T) {
 	if _, err := h.BreakGlass(t.Context(), sam, "case-1", "canary reason", now); err != nil {
 		t.Fatal(err)
 	}
-	if err := h.DeclareConflict(t.Context(), root, "canary-id@canary-org", Conflict{With: "canary-lab"}, now); err != nil {
+	if err := h.DeclareConflict(t.Context(), root, "canary-id@canary-org", policy.Conflict{With: "canary-lab"}, now); err != nil {
 		t.Fatal(err)
 	}
 	secret, made, err := h.IssueToken(t.Context(), root, "canary-id@canary-org", "canary label", now.Add(time.Hour), now)

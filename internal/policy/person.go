@@ -114,3 +114,18 @@ func ValidClearance(s string) error {
 	}
 	return ValidID("a clearance that is no marking", s)
 }
+
+// Conflict is a conflict of interest: with an organisation, in all cases of
+// which it is the developer, or in one case. One of the two is set.
+type Conflict struct {
+	With proofhouse.OrganisationID `json:"with,omitempty" doc:"the developer in all of whose cases it is" maxLength:"100"`
+	In   proofhouse.CaseID         `json:"in,omitempty" doc:"the case in which it is" maxLength:"100"`
+}
+
+// Validate says whether c names one thing. The error is proofhouse.Invalid.
+func (c Conflict) Validate() error {
+	if (c.With == "") == (c.In == "") {
+		return proofhouse.Errorf(proofhouse.Invalid, nil, "a conflict of interest is with an organisation or in a case: name one")
+	}
+	return ValidID("what a conflict names", string(c.With)+string(c.In))
+}

@@ -1,0 +1,150 @@
+package api_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"proofhouse/internal/api/wire"
+	"proofhouse/internal/docket"
+	"proofhouse/internal/policy"
+	"proofhouse/internal/proofhouse"
+	"proofhouse/internal/store"
+	"proofhouse/internal/store/storetest"
+)
+
+func wants(t *testing.T, what string, err error, kind proofhouse.Kind) {
+	t.Helper()
+	if err == nil || proofhouse.KindOf(err) != kind {
+		t.Errorf("%s: want %s, and it is %v", what, kind, err)
+	}
+}
+
+// TestPeople does by the client what administrators and officers do.
+func TestPeople(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *store.DB, _ string) {
+		h, ctx := newHouse(t, db), t.Context()
+		root, sam, sid := h.as("root"), h.as("sam"), h.as("sid")
+		if me := must[policy.Person](t)(sam.Me(ctx)); me.Name() != "sam@institute" {
+			t.Errorf("%+v", me)
+		}
+		// An organisation's id may have a slash, which a path must bear.
+		must[policy.Organisation](t)(root.CreateOrganisation(ctx, wire.NewOrganisation{ID: "firm/product", Title: "Łódź Product"}))
+		must[policy.Person](t)(root.CreatePerson(ctx, wire.NewPerson{Organisation: "firm/product", ID: "nina", Title: "Nina"}))
+		const nina = "nina@firm/product"
+		for i, do := range []func() error{
+			func() error { return root.GiveRole(ctx, nina, policy.HouseRegistrar) },
+			func() error { return root.TakeRole(ctx, nina, policy.HouseRegistrar) },
+			func() error { return sam.GiveClearance(ctx, nina, "weights") },
+			func() error { return sam.GiveClearance(ctx, nina, "TLP:RED") },
+			func() error { return sam.TakeClearance(ctx, nina, "TLP:RED") },
+			func() error { return sam.DeclareConflict(ctx, nina, policy.Conflict{With: "lab"}) },
+			func() error { return root.LiftConflict(ctx, nina, policy.Conflict{With: "lab"}) },
+		} {
+			if err := do(); err != nil {
+				t.Errorf("step %d: %v", i, err)
+			}
+		}
+		all := must[wire.People](t)(sam.People(ctx, "firm/product"))
+		if len(all.People) != 1 || len(all.People[0].House) != 0 || len(all.People[0].ConflictsWith) != 0 {
+			t.Errorf("%+v", all)
+		}
+		issued := must[wire.IssuedToken](t)(root.IssueToken(ctx, nina, wire.NewToken{Label: "laptop", Days: 30}))
+		if !strings.HasPrefix(issued.Secret, "pht_") || issued.Token.Owner != nina {
+			t.Errorf("%+v", issued)
+		}
+		_, err := root.IssueToken(ctx, nina, wire.NewToken{Days: 1})
+		wants(t, "a second token in another's name", err, proofhouse.Refused)
+		tokens := must[wire.Tokens](t)(root.Tokens(ctx, nina))
+		if len(tokens.Tokens) != 1 || tokens.Tokens[0].ID != issued.Token.ID {
+			t.Errorf("%+v", tokens)
+		}
+		wants(t, "a stranger revokes it", sid.RevokeToken(ctx, issued.Token.ID), proofhouse.NotFound)
+		if err := sam.RevokeToken(ctx, issued.Token.ID); err != nil {
+			t.Error(err)
+		}
+		if err := root.EndPerson(ctx, nina); err != nil {
+			t.Error(err)
+		}
+		_, err = root.CreateOrganisation(ctx, wire.NewOrganisation{ID: "n", Title: "N\u0430tional"})
+		wants(t, "a title with a Cyrillic letter", err, proofhouse.Invalid)
+		if got := must[wire.Organisations](t)(sid.Organisations(ctx)); len(got.Organisations) != 1 {
+			t.Errorf("a stranger knows of %+v", got)
+		}
+		_, err = sid.People(ctx, "lab")
+		wants(t, "a stranger lists people", err, proofhouse.NotFound)
+		_, err = sid.Register(ctx, 0)
+		wants(t, "a stranger reads the register", err, proofhouse.Refused)
+		if r := must[wire.HouseEntries](t)(root.Register(ctx, 0)); len(r.Entries) < 9 {
+			t.Errorf("the register has %d entries", len(r.Entries))
+		}
+	})
+}
+
+// TestRequests asks, approves and breaks the glass by the client.
+func TestRequests(t *testing.T) {
+	h, ctx := newHouse(t, storetest.Open(t)), t.Context()
+	id := h.opened(t)
+	asked := must[wire.Request](t)(h.as("ada").Ask(ctx, id, wire.AskTwo{What: policy.Export, Reason: "for our archive"}))
+	_, err := h.as("ada").Approve(ctx, asked.ID)
+	wants(t, "approving what one asked for", err, proofhouse.Refused)
+	_, err = h.as("sid").Approve(ctx, asked.ID)
+	wants(t, "approval by a stranger", err, proofhouse.NotFound)
+	_, err = h.as("sid").Approve(ctx, "request-none")
+	wants(t, "approval of nothing", err, proofhouse.NotFound)
+	for _, who := range []string{"rita", "otto"} {
+		must[wire.Request](t)(h.as(who).Approve(ctx, asked.ID))
+	}
+	glass := must[wire.Request](t)(h.as("sam").BreakGlass(ctx, id, "an intruder"))
+	_, err = h.as("rita").BreakGlass(ctx, id, "curiosity")
+	wants(t, "a registrar breaks the glass", err, proofhouse.Refused)
+	all := must[wire.Requests](t)(h.as("rita").Requests(ctx, id))
+	if len(all.Requests) != 2 || all.Requests[0].Second != "otto@institute" || all.Requests[1].ID != glass.ID {
+		t.Errorf("%+v", all)
+	}
+	// A partner is told of the glass, and of nothing else.
+	if all := must[wire.Requests](t)(h.as("pat").Requests(ctx, id)); len(all.Requests) != 1 || all.Requests[0].What != policy.BreakGlass {
+		t.Errorf("a partner reads %+v", all)
+	}
+	if events := must[[]wire.Event](t)(h.as("sam").Events(ctx, id, 0)); len(events) < 2 || len(events[0].Says) == 0 {
+		t.Errorf("behind the glass is %+v", events)
+	}
+	_, err = h.as("sam").Events(ctx, id, 0)
+	wants(t, "reading again", err, proofhouse.NotFound)
+	_, err = h.as("sam").Do(ctx, id, docket.PauseAccess{}, wire.Options{})
+	wants(t, "acting through the glass", err, proofhouse.NotFound)
+}
+
+// TestPeopleRefusals: each endpoint on people, by each who may not.
+func TestPeopleRefusals(t *testing.T) {
+	h := newHouse(t, storetest.Open(t))
+	for path, c := range map[string]struct {
+		body             string
+		refused, unknown string
+	}{
+		"/v1/organisations":                       {`{"id":"new","title":"New"}`, "ada rita sam sid", ""},
+		"/v1/people":                              {`{"organisation":"lab","id":"new","title":"New"}`, "ada rita sam", "sid eve"},
+		"/v1/people/ada@lab/give-role":            {`{"role":"auditor"}`, "ada rita sam", "sid eve"},
+		"/v1/people/ada@lab/take-role":            {`{"role":"auditor"}`, "ada rita sam", "sid eve"},
+		"/v1/people/ada@lab/give-clearance":       {`{"clearance":"weights"}`, "ada rita root", "sid eve"},
+		"/v1/people/ada@lab/take-clearance":       {`{"clearance":"weights"}`, "ada rita root", "sid eve"},
+		"/v1/people/ada@lab/declare-conflict":     {`{"with":"lab"}`, "rita", "sid eve"},
+		"/v1/people/ada@lab/lift-conflict":        {`{"with":"lab"}`, "ada rita sam", "sid eve"},
+		"/v1/people/ada@lab/end":                  {`{}`, "ada rita sam", "sid eve"},
+		"/v1/people/ada@lab/tokens":               {`{"days":1}`, "rita sam root", "sid eve"},
+		"/v1/people/nobody@nowhere/end":           {`{}`, "", "sid eve rita root"},
+		"/v1/people/root@institute/give-role":     {`{"role":"registrar"}`, "root rita sam eve", "sid ada"},
+		"/v1/people/root@institute/take-role":     {`{"role":"administrator"}`, "root", ""},
+		"/v1/people/sam@institute/give-clearance": {`{"clearance":"weights"}`, "sam", ""},
+		"/v1/tokens/token-none/revoke":            {`{}`, "", "sid root"},
+		"/v1/requests/request-none/approve":       {`{}`, "", "sid root"},
+	} {
+		for status, names := range map[int]string{http.StatusForbidden: c.refused, http.StatusNotFound: c.unknown} {
+			for _, who := range strings.Fields(names) {
+				if got, answer := h.raw(t, "post", path, who, "", c.body); got != status {
+					t.Errorf("%s by %s: %d %s", path, who, got, answer)
+				}
+			}
+		}
+	}
+}
