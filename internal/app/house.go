@@ -176,8 +176,8 @@ func (h *House) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/v1/", api.New(api.House{
 		Registry: h.Registry, Guard: h.guard, Record: h, Now: time.Now, Version: Version, Wake: h.sequencer.Wake,
-		Claim: h.Directory.Redeem,
-		Who:   h.Directory.Authenticate,
+		Claim: h.Directory.Redeem, People: h.Directory,
+		Who: h.Directory.Authenticate,
 	}))
 	mux.Handle("GET /log/", http.StripPrefix("/log/", publicLog(h.app.Config.dir("log"))))
 	return mux
