@@ -75,6 +75,20 @@ func (d Directory) FirstCode(ctx context.Context, now time.Time) (string, error)
 	return d.code(ctx, false, now)
 }
 
+// AnotherCode is Directory.AnotherCode, for whoever works on the house's
+// machine. It opens the database alone, so the house may be running.
+func (a *App) AnotherCode(ctx context.Context, cfg HouseConfig, now time.Time) (string, error) {
+	if cfg.Database == "" {
+		cfg.Database = "sqlite:" + a.Config.dir("house.db")
+	}
+	db, err := store.OpenExisting(ctx, cfg.Database)
+	if err != nil {
+		return "", err
+	}
+	defer db.Close()
+	return Directory{People: store.NewPeople(db, a.Vault().Records(a.Config.dir("keys", "case")))}.AnotherCode(ctx, now)
+}
+
 // AnotherCode makes a code for whoever lost the first one. It is for those who
 // have the database in their hands; where there is somebody it is proofhouse.Refused.
 func (d Directory) AnotherCode(ctx context.Context, now time.Time) (string, error) {

@@ -13,7 +13,8 @@ import (
 )
 
 func (c *console) admin() *cobra.Command {
-	return group("admin", "people, organisations and their tokens", c.adminClaim())
+	return group("admin", "people, organisations and their tokens", c.adminClaim(), c.adminCode(), c.adminOrganisation(), c.adminPerson(), c.adminRole(), c.adminClearance(), c.adminConflict(),
+		c.adminToken(), c.adminRegister())
 }
 
 func (c *console) adminClaim() *cobra.Command {

@@ -29,7 +29,7 @@ func plainAct(a docket.Act) func([]string) (docket.Act, error) {
 
 func (c *console) cases() *cobra.Command {
 	var when, note string
-	return group(
+	cmd := group(
 		"case", "reviews: open, show, withdraw, announce a release",
 		c.caseOpen(), c.caseList(), c.caseShow(), c.caseEvents(),
 		c.act("accept CASE", "take up a case, as the body's registrar", "", 0, nil, plainAct(docket.Accept{})),
@@ -71,6 +71,8 @@ func (c *console) cases() *cobra.Command {
 			return docket.Announce{Date: t, Note: note}, err
 		}),
 	)
+	cmd.AddCommand(c.caseRequests()...)
+	return cmd
 }
 
 func digestFile(name string) (proofhouse.Digest, error) {
@@ -271,10 +273,10 @@ func (c *console) caseEvents() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if len(page) == 0 {
+			all = append(all, page...)
+			if len(page) < wire.MaxEvents { // who reads through a broken glass does so once
 				break
 			}
-			all = append(all, page...)
 			after = page[len(page)-1].Seq
 		}
 		return c.emit(all, func(w io.Writer) {

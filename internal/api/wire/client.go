@@ -121,9 +121,12 @@ func (c Client) Do(ctx context.Context, id proofhouse.CaseID, a docket.Act, opts
 	return send[Done](ctx, c, path+"/acts/"+name+query, a, h)
 }
 
-// Events are the case's events after one of them.
+// MaxEvents is how many events Events gives at most.
+const MaxEvents = 1000
+
+// Events are the case's events after one of them, at most MaxEvents.
 func (c Client) Events(ctx context.Context, id proofhouse.CaseID, after int) ([]Event, error) {
-	e, err := get[Events](ctx, c, "/v1/cases/"+url.PathEscape(string(id))+"/events", url.Values{"after": {strconv.Itoa(after)}, "limit": {"1000"}})
+	e, err := get[Events](ctx, c, "/v1/cases/"+url.PathEscape(string(id))+"/events", url.Values{"after": {strconv.Itoa(after)}, "limit": {strconv.Itoa(MaxEvents)}})
 	return e.Events, err
 }
 
