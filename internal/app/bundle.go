@@ -13,6 +13,7 @@ import (
 
 	"proofhouse/internal/docket"
 	"proofhouse/internal/ledger"
+	"proofhouse/internal/ledger/posix"
 	"proofhouse/internal/policy"
 	"proofhouse/internal/proofhouse"
 )
@@ -170,6 +171,10 @@ type BundleTrust struct {
 	LogKey    string   // the log's verifier key
 	Witnesses []string // verifier keys
 	Receipts  []string // files
+	// Older are files with checkpoints of the log, kept from before or by others,
+	// and LogCopy is a copy of its folder: the log must go on from them.
+	Older   []string
+	LogCopy string
 	// Pins are key ids by organisation, as ORGANISATION=KEYID.
 	Pins []string
 }
@@ -263,6 +268,20 @@ func (t BundleTrust) read() (opts ledger.VerifyOptions, pins map[proofhouse.Orga
 			return opts, nil, proofhouse.Errorf(proofhouse.NotFound, err, "a receipt cannot be read")
 		}
 		opts.Receipts = append(opts.Receipts, b)
+	}
+	for _, name := range t.Older {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			return opts, nil, proofhouse.Errorf(proofhouse.NotFound, err, "an older checkpoint cannot be read")
+		}
+		opts.Older = append(opts.Older, b)
+	}
+	if t.LogCopy != "" {
+		log, err := posix.OpenCopy(t.LogCopy)
+		if err != nil {
+			return opts, nil, err
+		}
+		opts.Extend = log.Extend
 	}
 	pins = map[proofhouse.OrganisationID][]string{}
 	for _, p := range t.Pins {

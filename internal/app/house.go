@@ -31,6 +31,9 @@ type HouseConfig struct {
 	Origin string
 	// Policies is a folder of rules beside the house's own; "" is none.
 	Policies string
+	// Witnesses is a file with the witnesses of the public log, a line each: the
+	// verifier key and the address. "" is none.
+	Witnesses string
 }
 
 // HouseAddr is where the house of cases listens if nobody says otherwise.
@@ -91,7 +94,11 @@ func (a *App) OpenHouse(ctx context.Context, cfg HouseConfig) (_ *House, err err
 	if err != nil {
 		return nil, err
 	}
-	if h.log, err = posix.Open(ctx, a.Config.dir("log"), posix.Options{Origin: origin, Key: key}); err != nil {
+	witnesses, err := readWitnesses(cfg.Witnesses)
+	if err != nil {
+		return nil, err
+	}
+	if h.log, err = posix.Open(ctx, a.Config.dir("log"), posix.Options{Origin: origin, Key: key, Witnesses: witnesses}); err != nil {
 		return nil, err
 	}
 	h.sequencer = ledger.NewSequencer(h.docket, h.log)

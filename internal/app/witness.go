@@ -1,7 +1,6 @@
 package app
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"net"
@@ -11,6 +10,7 @@ import (
 	"time"
 
 	"proofhouse/internal/ledger"
+	"proofhouse/internal/ledger/posix"
 	"proofhouse/internal/ledger/witness"
 	"proofhouse/internal/proofhouse"
 )
@@ -80,26 +80,44 @@ func ServeWitness(ctx context.Context, req WitnessRequest) error {
 
 // readVerifierKeys reads a file of verifier keys.
 func readVerifierKeys(name string) ([]ledger.VerifierKey, error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, proofhouse.Errorf(proofhouse.NotFound, err, "the file of verifier keys cannot be read: name one with a key a line")
-	}
-	defer f.Close()
 	var out []ledger.VerifierKey
-	scan := bufio.NewScanner(f)
-	for n := 1; scan.Scan(); n++ {
-		line := strings.TrimSpace(scan.Text())
+	return out, eachKey(name, func(key ledger.VerifierKey, rest string) bool {
+		out = append(out, key)
+		return rest == ""
+	})
+}
+
+// readWitnesses reads the file of HouseConfig.Witnesses.
+func readWitnesses(name string) ([]posix.Witness, error) {
+	var out []posix.Witness
+	if name == "" {
+		return nil, nil
+	}
+	return out, eachKey(name, func(key ledger.VerifierKey, rest string) bool {
+		out = append(out, posix.Witness{Key: key, URL: rest})
+		return rest != ""
+	})
+}
+
+// eachKey reads a file of lines that begin with a verifier key. Empty ones and
+// those that begin with # count for nothing. take says whether the rest is right.
+func eachKey(name string, take func(key ledger.VerifierKey, rest string) bool) error {
+	raw, err := os.ReadFile(name)
+	if err != nil {
+		return proofhouse.Errorf(proofhouse.NotFound, err, "the file of verifier keys cannot be read: name one with a key a line")
+	}
+	n := 0
+	for line := range strings.Lines(string(raw)) {
+		n++
+		line = strings.TrimSpace(line)
 		if line == "" || strings.HasPrefix(line, "#") {
 			continue
 		}
-		k, err := ledger.ParseVerifierKey(line)
-		if err != nil {
-			return nil, proofhouse.Errorf(proofhouse.Invalid, err, "line %d of the file of verifier keys is none", n)
+		text, rest, _ := strings.Cut(line, " ")
+		key, err := ledger.ParseVerifierKey(text)
+		if err != nil || !take(key, strings.TrimSpace(rest)) {
+			return proofhouse.Errorf(proofhouse.Invalid, err, "line %d of the file of verifier keys is not as it should be: a log's is its key, a witness's its key and its address", n)
 		}
-		out = append(out, k)
 	}
-	if err := scan.Err(); err != nil {
-		return nil, proofhouse.Errorf(proofhouse.Invalid, err, "the file of verifier keys cannot be read")
-	}
-	return out, nil
+	return nil
 }

@@ -42,6 +42,8 @@ func (c *console) verify() *cobra.Command {
 	f.StringVar(&trust.LogKey, "log-key", "", "the log's verifier `KEY`, as you know it from elsewhere")
 	f.StringArrayVar(&trust.Witnesses, "witness", nil, "verifier `KEY` of a witness that you trust; may be repeated")
 	f.StringArrayVar(&trust.Receipts, "receipt", nil, "`FILE` of a receipt that the bundle must keep; may be repeated")
+	f.StringArrayVar(&trust.Older, "older", nil, "`FILE` of a checkpoint that the log must go on from; may be repeated")
+	f.StringVar(&trust.LogCopy, "log-copy", "", "`FOLDER` with a copy of the log, for proofs from older checkpoints that the bundle has not")
 	f.StringArrayVar(&trust.Pins, "signer", nil, "`ORGANISATION=KEYID` that you know; may be repeated")
 	return cmd
 }
