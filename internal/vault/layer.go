@@ -106,7 +106,10 @@ func (a *Artifacts) identity(compartment string) (*age.HybridIdentity, error) {
 type Opened struct {
 	Artifact
 	io.ReaderAt
-	file *os.File
+	file   *os.File
+	header []byte
+	sealed int64        // bytes of the body
+	key    age.Identity // of the body alone
 }
 
 // Open opens an artifact, of which all layers were taken off, with the house's key.
@@ -132,11 +135,17 @@ func (a *Artifacts) Open(compartment string, id proofhouse.Digest, inner Layer) 
 	if err != nil {
 		return nil, changed(err)
 	}
-	o := &Opened{Artifact: about, file: f}
+	o := &Opened{Artifact: about, file: f, header: header}
 	st, err := f.Stat()
+	var key []byte
+	if err == nil {
+		o.sealed = st.Size()
+		key, err = age.DecryptHeader(header, identity)
+	}
 	if err == nil {
 		var size int64
-		o.ReaderAt, size, err = age.DecryptReaderAt(joined{header, f}, int64(len(header))+st.Size(), identity)
+		o.key = age.NewInjectedFileKeyIdentity(key)
+		o.ReaderAt, size, err = age.DecryptReaderAt(joined{header, f}, int64(len(header))+o.sealed, o.key)
 		if err == nil && size != about.Bytes {
 			err = errors.New("the body has another length")
 		}
@@ -181,9 +190,11 @@ func (j joined) ReadAt(b []byte, at int64) (n int, err error) {
 }
 
 // Reader reads the artifact from its start, and gives proofhouse.Integrity in
-// the place of io.EOF if that is not what was sealed.
+// the place of io.EOF if that is not what was sealed. It is faster than ReadAt.
 func (o *Opened) Reader() io.Reader {
-	return &whole{from: io.NewSectionReader(o.ReaderAt, 0, o.Bytes), sum: sha256.New(), want: o.Plain}
+	w := &whole{sum: sha256.New(), want: o.Plain}
+	w.from, w.err = age.Decrypt(io.MultiReader(bytes.NewReader(o.header), io.NewSectionReader(o.file, 0, o.sealed)), o.key)
+	return w
 }
 
 // Close ends it.
@@ -192,11 +203,15 @@ func (o *Opened) Close() error { return o.file.Close() }
 // whole reads to an end that has the right digest.
 type whole struct {
 	from io.Reader
+	err  error // with which it began
 	sum  hash.Hash
 	want proofhouse.Digest
 }
 
 func (w *whole) Read(b []byte) (int, error) {
+	if w.err != nil {
+		return 0, changed(w.err)
+	}
 	n, err := w.from.Read(b)
 	w.sum.Write(b[:n])
 	switch {
