@@ -66,9 +66,9 @@ func main() {
 		must(os.RemoveAll(filepath.Join(dir, "bodies", "c")))
 		must(os.Remove(out))
 	}
-	fmt.Printf("| %d MiB, median of %d | MB/s | MB/s of CPU |\n|---|---|---|\n", *size, *rounds)
+	fmt.Fprintf(os.Stdout, "| %d MiB, median of %d | MB/s | MB/s of CPU |\n|---|---|---|\n", *size, *rounds)
 	for _, what := range []string{"vault seals, durably", "age seals, and its file is synced", "vault opens, digest compared", "age opens to /dev/null"} {
-		fmt.Printf("| %s | %.0f | %.0f |\n", what, median(figures[what], func(m figure) time.Duration { return m.wall }), median(figures[what], func(m figure) time.Duration { return m.cpu }))
+		fmt.Fprintf(os.Stdout, "| %s | %.0f | %.0f |\n", what, median(figures[what], func(m figure) time.Duration { return m.wall }), median(figures[what], func(m figure) time.Duration { return m.cpu }))
 	}
 }
 

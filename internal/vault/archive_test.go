@@ -24,6 +24,7 @@ func folder(name string) entry      { return entry{Name: name, Typeflag: tar.Typ
 func link(name, target string) entry {
 	return entry{Name: name, Linkname: target, Typeflag: tar.TypeSymlink}
 }
+
 func hard(name, target string) entry {
 	return entry{Name: name, Linkname: target, Typeflag: tar.TypeLink}
 }
