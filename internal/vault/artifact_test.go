@@ -304,6 +304,29 @@ func TestWrongPlainDigest(t *testing.T) {
 	wantKind(t, "a longer text than it says", err, proofhouse.Integrity)
 }
 
+// TestBodyThatGoesAway while it is open.
+func TestBodyThatGoesAway(t *testing.T) {
+	a := newArtifacts(t)
+	if err := a.Create("c"); err != nil {
+		t.Fatal(err)
+	}
+	x := file(t, a, "c", canary)
+	layer, err := a.Unwrap("c", x.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o, err := a.Open("c", x.ID, layer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer o.Close()
+	if err := os.Truncate(a.bodyOf("c", x.ID), 0); err != nil {
+		t.Fatal(err)
+	}
+	_, err = io.ReadAll(o.Reader())
+	wantKind(t, "a body that was cut while it was open", err, proofhouse.Integrity)
+}
+
 // guarded is a compartment of two custodians, and their secret keys.
 func guarded(t *testing.T) (*Artifacts, [2]string) {
 	t.Helper()
