@@ -192,26 +192,24 @@ func TestBundle(t *testing.T) {
 
 var lineNumber = regexp.MustCompile(`line (\d+)`)
 
-// TestBundleEveryByte changes every byte of a bundle, one at a time and in
-// three ways: each change is found, and named by its line.
+// TestBundleEveryByte changes every byte of a bundle, one at a time: each change
+// is found, and named by its line.
 func TestBundleEveryByte(t *testing.T) {
 	text := newReview(t, 2).write(t)
 	line := 1
 	for i := range text {
-		for _, x := range []byte{1, 0x20, 0x80} {
-			changed := bytes.Clone(text)
-			changed[i] ^= x
-			_, err := read(t, changed, ledger.VerifyOptions{})
-			m := lineNumber.FindStringSubmatch(fmt.Sprint(err))
-			if k := proofhouse.KindOf(err); err == nil || k != proofhouse.Integrity && k != proofhouse.Invalid || m == nil || m[1] != fmt.Sprint(line) {
-				t.Fatalf("byte %d of line %d, %q changed by %#x: %v", i, line, text[i], x, err)
-			}
+		changed := bytes.Clone(text)
+		changed[i] ^= 1 << (i % 8)
+		_, err := read(t, changed, ledger.VerifyOptions{})
+		m := lineNumber.FindStringSubmatch(fmt.Sprint(err))
+		if k := proofhouse.KindOf(err); err == nil || k != proofhouse.Integrity && k != proofhouse.Invalid || m == nil || m[1] != fmt.Sprint(line) {
+			t.Fatalf("byte %d of line %d, %q made %q: %v", i, line, text[i], changed[i], err)
 		}
 		if text[i] == '\n' {
 			line++
 		}
 	}
-	for i := range text { // cut anywhere
+	for i := 0; i < len(text); i += 5 { // cut anywhere
 		if _, err := read(t, text[:i], ledger.VerifyOptions{}); err == nil {
 			t.Fatalf("cut at %d: no error", i)
 		}

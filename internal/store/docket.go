@@ -373,6 +373,9 @@ func (s Outbox) Place(ctx context.Context, placed []ledger.Placed) error {
 		for _, p := range placed {
 			index := sql.NullInt64{Int64: int64(p.Index), Valid: true} //nolint:gosec // a log has no 2^63 leaves
 			res, err := tx.q.PlaceEntry(ctx, query.PlaceEntryParams{LeafIndex: index, Stream: p.Stream, Seq: p.Seq})
+			if err = s.dialect.explain(err); proofhouse.KindOf(err) == proofhouse.Conflict && !errors.Is(err, errRace) {
+				return proofhouse.Errorf(proofhouse.Integrity, err, "place %d in the log is another entry's already", p.Index)
+			}
 			if err != nil {
 				return err
 			}
