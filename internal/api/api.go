@@ -160,7 +160,8 @@ type bears interface{ token() string }
 // operation is what add needs to know of an endpoint.
 type operation struct {
 	method, path, id, summary, description string
-	status                                 int // of success; 0 is 200
+	status                                 int    // of success; 0 is 200
+	media                                  string // of the answer, if it is no JSON
 }
 
 // add adds an endpoint for people: do is asked only if the token is somebody's.
@@ -200,8 +201,13 @@ func public[I, O any](s server, o operation, do func(ctx context.Context, in I) 
 
 func (s server) operation(o operation) huma.Operation {
 	tag, _, _ := strings.Cut(o.id, "-")
+	var responses map[string]*huma.Response
+	if o.media != "" {
+		file := &huma.MediaType{Schema: &huma.Schema{Type: huma.TypeString}}
+		responses = map[string]*huma.Response{"200": {Description: http.StatusText(http.StatusOK), Content: map[string]*huma.MediaType{o.media: file}}}
+	}
 	return huma.Operation{
-		OperationID: o.id, Method: o.method, Path: o.path, Summary: o.summary, Description: o.description, DefaultStatus: o.status, Tags: []string{tag},
+		Responses: responses, OperationID: o.id, Method: o.method, Path: o.path, Summary: o.summary, Description: o.description, DefaultStatus: o.status, Tags: []string{tag},
 		MaxBodyBytes: maxBody, BodyReadTimeout: 20 * time.Second,
 		Errors: []int{400, 401, 403, 404, 406, 408, 409, 412, 413, 415, 422, 429, 500, 503},
 	}

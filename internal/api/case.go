@@ -145,6 +145,12 @@ func (s server) show(c docket.Case, who policy.Person, now time.Time) *caseOut {
 	seen := c.SeenBy(reader)
 	state := seen.At(now)
 	out := wire.Case{Case: seen, Profile: wire.ProfileOf(c.Rules), State: state, Clocks: seen.Clocks(), Roles: reader.Roles}
+	for _, r := range seen.Registrations {
+		if r.Criteria.Threshold > 0 { // the reader may see it
+			outcome, runs := c.Propose(r.Version)
+			out.Proposals = append(out.Proposals, wire.Proposal{Registration: r.Version, Outcome: outcome, Runs: runs})
+		}
+	}
 	return &caseOut{ETag: etag(c.Version), Body: out}
 }
 

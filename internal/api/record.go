@@ -99,7 +99,7 @@ func (s server) record() {
 		Seq int `path:"seq" minimum:"1"`
 	}
 	add(s, operation{
-		method: "GET", path: "/v1/cases/{case}/receipts/{seq}", id: "receipts-get", summary: "A receipt for an event",
+		media: "text/plain", method: "GET", path: "/v1/cases/{case}/receipts/{seq}", id: "receipts-get", summary: "A receipt for an event",
 		description: "Shows that the event stands in the public log (c2sp.org/tlog-proof). A later bundle cannot lack it.",
 	}, func(ctx context.Context, who policy.Person, in receiptIn) (*fileOut, error) {
 		c, err := s.find(ctx, who, in.Case, policy.ReadEvents)
@@ -107,14 +107,14 @@ func (s server) record() {
 			return nil, err
 		}
 		b, err := s.Record.Receipt(ctx, c, in.Seq)
-		return &fileOut{Type: "text/plain; charset=utf-8", Body: b}, err
+		return &fileOut{Type: "text/plain", Body: b}, err
 	})
 	type bundleIn struct {
 		CaseIn
 		Request string `query:"request" maxLength:"100" doc:"of yours, that two others approved"`
 	}
 	add(s, operation{
-		method: "GET", path: "/v1/cases/{case}/bundle", id: "bundle-get", summary: "One file that verifies offline",
+		media: "application/jsonl", method: "GET", path: "/v1/cases/{case}/bundle", id: "bundle-get", summary: "One file that verifies offline",
 		description: "Holds all that the case has. To export it takes a request that two others approved, and works once.",
 	}, func(ctx context.Context, who policy.Person, in bundleIn) (*huma.StreamResponse, error) {
 		if _, err := s.find(ctx, who, in.Case, policy.View); err != nil {

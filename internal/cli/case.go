@@ -242,6 +242,9 @@ func showCase(w io.Writer, k wire.Case) {
 		}
 		add("consulted", "%s: %s", q.Organisation, answer)
 	}
+	for _, p := range k.Proposals {
+		add("the rule", "proposes %s under version %d of the criteria, by %d runs that count", p.Outcome, p.Registration, len(p.Runs))
+	}
 	for _, d := range k.Determinations {
 		follows := "FOLLOWS the registered rule"
 		if !d.Follows() {

@@ -106,7 +106,7 @@ func (c *console) act(use, short, long string, args int, flags func(*pflag.FlagS
 }
 
 // signedActs are the commands whose act is signed.
-var signedActs = []string{"move-window", "countersign", "answer", "waive", "sign"}
+var signedActs = []string{"move-window", "countersign", "answer", "waive"}
 
 func signedAct(use string) bool {
 	name, _, _ := strings.Cut(use, " ")

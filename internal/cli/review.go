@@ -187,18 +187,40 @@ func (c *console) consult() *cobra.Command {
 }
 
 func (c *console) determine() *cobra.Command {
+	r := remote{console: c}
 	var version int
 	var departure string
-	return group(
-		"determine", "the authority's answer: covered, not covered or undetermined",
-		c.act("sign CASE OUTCOME", "sign a determination, as the authority", "OUTCOME is covered, 'not covered' or undetermined. The registered rule proposes one; another needs a reason, which is signed with it.", 1,
-			func(f *pflag.FlagSet) {
-				f.IntVar(&version, "criteria", 1, "version of the criteria")
-				f.StringVar(&departure, "departure", "", "why it is not what the rule proposes")
-			}, func(args []string) (docket.Act, error) {
-				return docket.Determine{Outcome: docket.Outcome(args[0]), Registration: version, Departure: departure}, nil
-			}),
-	)
+	cmd := &cobra.Command{
+		Use: "sign CASE OUTCOME", Short: "sign a determination, as the authority", Args: cobra.ExactArgs(2),
+		Long: "OUTCOME is covered, 'not covered' or undetermined, or 'proposed' for what the registered rule proposes. Another needs a reason,\n" +
+			"which is signed with it.",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			id := proofhouse.CaseID(args[0])
+			a := docket.Determine{Outcome: docket.Outcome(args[1]), Registration: version, Departure: departure}
+			if args[1] == "proposed" {
+				client, err := r.client()
+				if err != nil {
+					return err
+				}
+				k, err := client.Case(cmd.Context(), id)
+				if err != nil {
+					return err
+				}
+				i := slices.IndexFunc(k.Proposals, func(p wire.Proposal) bool { return p.Registration == version })
+				if i < 0 {
+					return proofhouse.Errorf(proofhouse.NotFound, nil, "there is no version %d of the criteria", version)
+				}
+				a.Outcome = k.Proposals[i].Outcome
+			}
+			return r.do(cmd.Context(), id, a)
+		},
+	}
+	r.acting(cmd.Flags())
+	f := cmd.Flags()
+	f.StringVar(&r.key, "key", "", "`FILE` of your signing key")
+	f.IntVar(&version, "criteria", 1, "version of the criteria")
+	f.StringVar(&departure, "departure", "", "why it is not what the rule proposes")
+	return group("determine", "the authority's answer: covered, not covered or undetermined", cmd)
 }
 
 func (c *console) appeal() *cobra.Command {

@@ -22,6 +22,16 @@ type Case struct {
 	Clocks []docket.Clock `json:"clocks"`
 	// Roles are the reader's.
 	Roles []proofhouse.Role `json:"roles"`
+	// Proposals are what the registered rule says at this moment of each version of the
+	// criteria, for those who may read the criteria.
+	Proposals []Proposal `json:"proposals"`
+}
+
+// Proposal is what the registered rule says of the runs that count.
+type Proposal struct {
+	Registration int                `json:"registration"`
+	Outcome      docket.Outcome     `json:"outcome"`
+	Runs         []proofhouse.RunID `json:"runs"`
 }
 
 // Profile is how a review body works, in short.
