@@ -15,11 +15,11 @@ export GOFLAGS := -buildvcs=false
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run: ## install what is missing, build, measure the baseline on the quick tasks, write the report
+run: ## install what is missing, build, take a review from its opening to a bundle that verifies, write the report
 	@./install run
 ifndef NO_INSTALL
 	@$(MAKE) --no-print-directory build
-	@$(BIN) run --suite open-1 --quick --agent baseline --time 20s --build --out out/quick --replace --serve=auto
+	@./review
 endif
 
 build:

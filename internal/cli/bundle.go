@@ -18,8 +18,8 @@ func (c *console) bundle() *cobra.Command {
 	return group("bundle", "one file by which anybody can verify a case offline", c.bundleGet(), c.bundleReceipt())
 }
 
-// fetch is a command that reads something of a case into a new file.
-func (c *console) fetch(use, short, long string, args int, into func(args []string) string, get func(ctx context.Context, client wire.Client, args []string, w io.Writer) error) *cobra.Command {
+// fetch is a command that reads something of a case into a new file; then is what to do with it.
+func (c *console) fetch(use, short, long, then string, args int, into func(args []string) string, get func(ctx context.Context, client wire.Client, args []string, w io.Writer) error) *cobra.Command {
 	r := remote{console: c}
 	cmd := &cobra.Command{
 		Use: use, Short: short, Long: long, Args: cobra.ExactArgs(args),
@@ -38,7 +38,7 @@ func (c *console) fetch(use, short, long string, args int, into func(args []stri
 				_ = os.Remove(name)
 				return err
 			}
-			return c.emit(map[string]string{"file": name}, func(w io.Writer) { fmt.Fprintf(w, "written to %s; `proofhouse verify` checks it\n", name) })
+			return c.emit(map[string]string{"file": name}, func(w io.Writer) { fmt.Fprintf(w, "written to %s: %s\n", name, then) })
 		},
 	}
 	r.flags(cmd.Flags())
@@ -48,7 +48,7 @@ func (c *console) fetch(use, short, long string, args int, into func(args []stri
 func (c *console) bundleGet() *cobra.Command {
 	var request string
 	cmd := c.fetch("get CASE FILE", "write a case's bundle, by a request that two others approved",
-		"The bundle holds all that the case has: keep it as you would keep the case. `admin ask CASE export` asks for it, and two others approve.", 2,
+		"The bundle holds all that the case has: keep it as you would keep the case. `case request CASE export` asks for it, and two others approve.", "`proofhouse verify` checks it", 2,
 		func(args []string) string { return args[1] },
 		func(ctx context.Context, client wire.Client, args []string, w io.Writer) error {
 			return client.Bundle(ctx, proofhouse.CaseID(args[0]), request, w)
@@ -59,7 +59,7 @@ func (c *console) bundleGet() *cobra.Command {
 
 func (c *console) bundleReceipt() *cobra.Command {
 	return c.fetch("receipt CASE EVENT FILE", "write the receipt for an event",
-		"Shows that the public log has the event. `verify --receipt` holds a later bundle to it: the event cannot be missing there.", 3,
+		"Shows that the public log has the event. `verify --receipt` holds a later bundle to it: the event cannot be missing there.", "`proofhouse verify BUNDLE --receipt` holds a bundle to it", 3,
 		func(args []string) string { return args[2] },
 		func(ctx context.Context, client wire.Client, args []string, w io.Writer) error {
 			seq, err := number("the event", args[1])
