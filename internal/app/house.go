@@ -19,6 +19,7 @@ import (
 	"proofhouse/internal/policy"
 	"proofhouse/internal/proofhouse"
 	"proofhouse/internal/store"
+	"proofhouse/internal/vault"
 )
 
 // HouseConfig is how the house of cases is opened. The zero value is SQLite
@@ -48,6 +49,7 @@ type House struct {
 	app       *App
 	db        *store.DB
 	docket    *store.Docket
+	keys      *vault.Records
 	guard     *policy.Guard
 	key       *ledger.Key // the log's
 	log       *posix.Log
@@ -59,7 +61,7 @@ type House struct {
 // key and then the log.
 func (a *App) OpenHouse(ctx context.Context, cfg HouseConfig) (_ *House, err error) {
 	if cfg.Database == "" {
-		cfg.Database = "sqlite:" + a.Config.dir("house.db")
+		cfg.Database = a.database()
 	}
 	h := &House{app: a}
 	defer func() {
@@ -71,6 +73,7 @@ func (a *App) OpenHouse(ctx context.Context, cfg HouseConfig) (_ *House, err err
 		return nil, err
 	}
 	keys := a.Vault().Records(a.Config.dir("keys", "case"))
+	h.keys = keys
 	h.docket = store.NewDocket(h.db, keys)
 	h.Registry = docket.Registry{Store: h.docket}
 	if cfg.Policies == "" {

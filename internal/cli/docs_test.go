@@ -17,7 +17,7 @@ var commandLine = regexp.MustCompile(`(?m)^\s*(?:\$ )?(?:sudo )?(?:bin/)?proofho
 // TestREADMECommands parses every command line of the README and the docs: a
 // command or flag that does not exist turns it red.
 func TestREADMECommands(t *testing.T) {
-	for _, name := range []string{"../../README.md", "../../docs/cli.md", "../../docs/performance.md", "../../Makefile", "../../.ci/run"} {
+	for _, name := range []string{"../../README.md", "../../docs/cli.md", "../../docs/backup.md", "../../docs/performance.md", "../../Makefile", "../../.ci/run"} {
 		text, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)

@@ -34,6 +34,10 @@ type dialect struct {
 	begin      *sql.TxOptions
 	remote     bool // a connection can break between a commit and its answer
 	migrations string
+	// snapshot begins a transaction that reads the state of one moment and holds nobody up.
+	snapshot string
+	// catalogue lists the tables, each with every other that it refers to, or "".
+	catalogue string
 	// known gives the kind and the sentence of one of the database's own errors.
 	known func(error) (answer, bool)
 }
@@ -96,7 +100,12 @@ func dialSQLite(path string, create bool, patience time.Duration) (*DB, error) {
 		return nil, proofhouse.Errorf(proofhouse.Invalid, nil, "the database's address cannot be read")
 	}
 	db.SetMaxOpenConns(8)
-	return &DB{db, dialect{name: "sqlite", goose: goose.DialectSQLite3, migrations: "migration/sqlite", known: knownSQLite}}, nil
+	return &DB{db, dialect{
+		name: "sqlite", goose: goose.DialectSQLite3, migrations: "migration/sqlite", known: knownSQLite,
+		snapshot: "BEGIN DEFERRED",
+		catalogue: `SELECT t.name, coalesce(f."table", '') FROM sqlite_schema AS t LEFT JOIN pragma_foreign_key_list(t.name) AS f ON true
+			WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite\_%' ESCAPE '\'`,
+	}}, nil
 }
 
 func dialPostgres(address string) (*DB, error) {
@@ -113,6 +122,9 @@ func dialPostgres(address string) (*DB, error) {
 	db.SetConnMaxIdleTime(time.Minute)
 	return &DB{db, dialect{
 		name: "postgres", remote: true, goose: goose.DialectPostgres, migrations: "migration/postgres", known: knownPostgres,
+		snapshot: "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+		catalogue: `SELECT t.relname, coalesce(r.relname, '') FROM pg_class AS t LEFT JOIN pg_constraint AS c ON c.conrelid = t.oid AND c.contype = 'f'
+			LEFT JOIN pg_class AS r ON r.oid = c.confrelid WHERE t.relkind = 'r' AND t.relnamespace = current_schema()::regnamespace`,
 		// As SQLite has it: no transaction sees, or acts on, what another one is about to change.
 		begin: &sql.TxOptions{Isolation: sql.LevelSerializable},
 	}}, nil
