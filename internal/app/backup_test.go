@@ -185,7 +185,48 @@ func TestBackup(t *testing.T) {
 		}
 
 		damage(t, folder, data)
+		swapped(t, folder, data)
 	})
+}
+
+// swapped exchanges the places of two entries, in a backup that is otherwise as
+// its manifest says: the leaves tell.
+func swapped(t *testing.T, folder, keys string) {
+	t.Helper()
+	file := filepath.Join(folder, backupDatabase)
+	raw := storetest.SQL(t, "sqlite:"+file)
+	for _, q := range []string{
+		"DROP TRIGGER entry_unchanged", "UPDATE entry SET leaf_index = 1000 WHERE leaf_index = 3",
+		"UPDATE entry SET leaf_index = 3 WHERE leaf_index = 4", "UPDATE entry SET leaf_index = 4 WHERE leaf_index = 1000",
+	} {
+		if _, err := raw.ExecContext(t.Context(), q); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := raw.Close(); err != nil {
+		t.Fatal(err)
+	}
+	was, err := readBackup(folder)
+	if proofhouse.KindOf(err) != proofhouse.Integrity {
+		t.Errorf("the database was changed: %v", err)
+	}
+	digest, err := digestOf(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	manifest := filepath.Join(folder, backupManifest)
+	text, err := os.ReadFile(manifest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(manifest, bytes.Replace(text, []byte(was.Database), []byte(digest), 1), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	a := restoring(t, keys)
+	if _, err := a.Restore(t.Context(), RestoreRequest{Folder: folder}, time.Now()); proofhouse.KindOf(err) != proofhouse.Integrity || !strings.Contains(err.Error(), "leaf 3 ") {
+		t.Errorf("two entries have each other's place: %v", err)
+	}
+	nothing(t, a)
 }
 
 // stolen searches a backup for what it must not tell, and for keys.

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -164,7 +165,13 @@ func (h *House) Serve(ctx context.Context, addr string, ready func(url string)) 
 		BaseContext: func(net.Listener) context.Context { return serving },
 	}
 	work, ctx := errgroup.WithContext(ctx)
-	work.Go(func() error { return h.sequencer.Run(ctx, sequencePause) })
+	work.Go(func() error {
+		if err := h.sequencer.Run(ctx, sequencePause); err != nil {
+			// No reason to hold cases up: entries are accepted, and wait.
+			slog.LogAttrs(ctx, slog.LevelError, "the public log takes nothing more until somebody has looked, and the house is started again", slog.Any("error", err))
+		}
+		return nil
+	})
 	work.Go(func() error {
 		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 			return err

@@ -101,7 +101,7 @@ func (c copier) tiles(size uint64) (root tlog.Hash, err error) {
 		partial := uint8(width % layout.EntryBundleWidth)
 		b, err := c.copy(layout.EntriesPath(n, partial), layout.EntriesPath(n, 0), int(width)*leafSize)
 		if err != nil {
-			return root, damaged(fmt.Errorf("entry bundle %d: %w", n, err))
+			return root, err
 		}
 		for ; len(b) > 0; b = b[leafSize:] {
 			if b[0] != 0 || b[1] != 32 {
@@ -117,7 +117,7 @@ func (c copier) tiles(size uint64) (root tlog.Hash, err error) {
 			part := hashes[n*layout.TileWidth : min(uint64(len(hashes)), (n+1)*layout.TileWidth)]
 			b, err := c.copy(layout.TilePath(level, n, uint8(len(part)%layout.TileWidth)), layout.TilePath(level, n, 0), len(part)*tlog.HashSize)
 			if err != nil {
-				return root, damaged(fmt.Errorf("tile %d of level %d: %w", n, level, err))
+				return root, err
 			}
 			for i, h := range part {
 				if !bytes.Equal(h[:], b[i*tlog.HashSize:(i+1)*tlog.HashSize]) {
@@ -155,10 +155,10 @@ func (c copier) copy(name, full string, n int) ([]byte, error) {
 		b, err = os.ReadFile(filepath.Join(c.from, full))
 	}
 	if err != nil {
-		return nil, err
+		return nil, damaged(fmt.Errorf("reading %s: %w", name, err))
 	}
 	if len(b) < n {
-		return nil, errors.New("it is too short")
+		return nil, damaged(fmt.Errorf("%s is too short", name))
 	}
 	return b[:n], c.write(name, b[:n])
 }
