@@ -175,6 +175,8 @@ type BundleTrust struct {
 	// and LogCopy is a copy of its folder: the log must go on from them.
 	Older   []string
 	LogCopy string
+	// Disclosures are files with tasks that somebody disclosed since.
+	Disclosures []string
 	// Pins are key ids by organisation, as ORGANISATION=KEYID.
 	Pins []string
 }
@@ -183,6 +185,8 @@ type BundleTrust struct {
 type BundleProof struct {
 	Log  ledger.Report `json:"log"`
 	Case docket.Proof  `json:"case"`
+	// Disclosed are the tasks that were shown to be among those committed to.
+	Disclosed []DisclosedTask `json:"disclosed,omitempty"`
 }
 
 // VerifyBundle checks a bundle without this house's data. What breaks the announced rules is
@@ -222,7 +226,39 @@ func VerifyBundle(ctx context.Context, file string, trust BundleTrust) (p Bundle
 	if p.Case, err = docket.Verify(rules, records, metered, pins); err != nil {
 		return p, err
 	}
+	if p.Disclosed, err = disclosed(records, trust.Disclosures); err != nil {
+		return p, err
+	}
 	return p, stated(b, p.Case)
+}
+
+// disclosed checks tasks that were disclosed against the commitments of the registered criteria.
+func disclosed(records []docket.Record, files []string) ([]DisclosedTask, error) {
+	var commitments []docket.SuiteCommitment
+	for _, r := range records {
+		if a, ok := r.Event.Act.(docket.Register); ok {
+			commitments = append(commitments, a.Criteria.Suites...)
+		}
+	}
+	var all []DisclosedTask
+	for _, name := range files {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			return nil, proofhouse.Errorf(proofhouse.NotFound, err, "a disclosed task cannot be read")
+		}
+		var d DisclosedTask
+		if err := json.Unmarshal(b, &d); err != nil {
+			return nil, proofhouse.Errorf(proofhouse.Invalid, err, "that is no disclosed task: `criteria disclose` makes one")
+		}
+		if !slices.Contains(commitments, d.Suite) {
+			return nil, proofhouse.Errorf(proofhouse.Integrity, nil, "no criteria of the case commit to the suite of that task")
+		}
+		if err := d.Disclosure.Check(d.Suite); err != nil {
+			return nil, err
+		}
+		all = append(all, d)
+	}
+	return all, nil
 }
 
 // stated holds the house's statements to the records.

@@ -101,6 +101,29 @@ func (a *App) elicitation(req RunRequest) proofhouse.Digest {
 	return proofhouse.DigestOf(b)
 }
 
+// DisclosedTask shows that a task was among those that criteria committed to.
+type DisclosedTask struct {
+	Suite      docket.SuiteCommitment `json:"suite"`
+	Disclosure docket.Disclosure      `json:"disclosure"`
+}
+
+// Disclose is the proof for one task, and tells nothing of the others but how many there are. A
+// task that the suites do not have is proofhouse.NotFound.
+func (f CriteriaFile) Disclose(task proofhouse.TaskID) (DisclosedTask, error) {
+	for _, s := range f.Suites {
+		d, err := s.Disclose(task)
+		if proofhouse.KindOf(err) == proofhouse.NotFound {
+			continue
+		}
+		if err != nil {
+			return DisclosedTask{}, err
+		}
+		commitment, err := s.Commit()
+		return DisclosedTask{commitment, d}, err
+	}
+	return DisclosedTask{}, proofhouse.Errorf(proofhouse.NotFound, nil, "the criteria have no task of that name")
+}
+
 // Review is the case that a run is for.
 type Review struct {
 	Client wire.Client

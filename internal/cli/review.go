@@ -91,7 +91,7 @@ func (c *console) access() *cobra.Command {
 func (c *console) criteria() *cobra.Command {
 	return group(
 		"criteria", "what a determination is held to, registered before the first token",
-		c.criteriaDraft(),
+		c.criteriaDraft(), c.criteriaDisclose(),
 		c.act("register CASE FILE", "register criteria, as the registrar", "Registers the criteria in FILE, which `criteria draft` makes. The developer sees a commitment to them and countersigns that.", 1, nil,
 			func(args []string) (docket.Act, error) {
 				var a docket.Register
@@ -167,6 +167,26 @@ func (c *console) criteriaDraft() *cobra.Command {
 	f.StringVar(&out, "out", "", "`FILE` to write")
 	readModel = modelFlags(cmd, &req.Model)
 	return cmd
+}
+
+func (c *console) criteriaDisclose() *cobra.Command {
+	return &cobra.Command{
+		Use: "disclose FILE TASK", Short: "show that one task was among those committed to", Args: cobra.ExactArgs(2),
+		Long: "Prints the proof for one task of the criteria in FILE, which tells of the others only how many there are. `verify BUNDLE --task` checks it.",
+		RunE: func(_ *cobra.Command, args []string) error {
+			file, err := app.ReadCriteria(args[0])
+			if err != nil {
+				return err
+			}
+			d, err := file.Disclose(proofhouse.TaskID(args[1]))
+			if err != nil {
+				return err
+			}
+			e := json.NewEncoder(c.out)
+			e.SetIndent("", "  ")
+			return e.Encode(d)
+		},
+	}
 }
 
 func (c *console) consult() *cobra.Command {

@@ -44,6 +44,7 @@ func (c *console) verify() *cobra.Command {
 	f.StringArrayVar(&trust.Receipts, "receipt", nil, "`FILE` of a receipt that the bundle must keep; may be repeated")
 	f.StringArrayVar(&trust.Older, "older", nil, "`FILE` of a checkpoint that the log must go on from; may be repeated")
 	f.StringVar(&trust.LogCopy, "log-copy", "", "`FOLDER` with a copy of the log, for proofs from older checkpoints that the bundle has not")
+	f.StringArrayVar(&trust.Disclosures, "task", nil, "`FILE` of a task that was disclosed; may be repeated")
 	f.StringArrayVar(&trust.Pins, "signer", nil, "`ORGANISATION=KEYID` that you know; may be repeated")
 	return cmd
 }
@@ -96,6 +97,9 @@ func printBundle(w io.Writer, p app.BundleProof) {
 	}
 	if a := k.Accounts; a != nil {
 		fmt.Fprintf(w, "tokens: %d registered, %d exploratory, %d outside the review, %d unaccounted\n", a.Registered, a.Exploratory, a.Outside, a.Remainder)
+	}
+	for _, d := range p.Disclosed {
+		fmt.Fprintf(w, "task %s (%s) is one of the %d of %s that were committed to\n", d.Disclosure.Task.ID, d.Disclosure.Task.Digest.Short(), d.Suite.Tasks, d.Suite.Name)
 	}
 	for _, s := range k.Wrong {
 		fmt.Fprintln(w, "WRONG:", s)

@@ -56,10 +56,10 @@ type SuiteCommitment struct {
 // Disclosure shows that one task was among those committed to, and nothing of
 // the others but how many there are.
 type Disclosure struct {
-	Task  SuiteTask
-	Salt  Salt // of this task alone
-	Index int
-	Proof []proofhouse.Digest
+	Task  SuiteTask           `json:"task"`
+	Salt  Salt                `json:"salt"` // of this task alone
+	Index int                 `json:"index"`
+	Proof []proofhouse.Digest `json:"proof"`
 }
 
 // maxTasks bounds a suite.

@@ -1,0 +1,166 @@
+package app
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"proofhouse/internal/api/wire"
+	"proofhouse/internal/docket"
+	"proofhouse/internal/proofhouse"
+	"proofhouse/internal/store/storetest"
+)
+
+// benchHouse is a house in a fresh folder and database, whose sequencer runs.
+func benchHouse(b *testing.B, database string) *House {
+	b.Helper()
+	data := b.TempDir()
+	a, err := Open(b.Context(), Config{Data: data, HouseKey: filepath.Join(data, "keys", "house.key")})
+	if err != nil {
+		b.Fatal(err)
+	}
+	h, err := a.OpenHouse(b.Context(), HouseConfig{Database: database})
+	if err != nil {
+		b.Fatal(err)
+	}
+	done := make(chan error, 1)
+	ctx := b.Context()
+	go func() { done <- h.sequencer.Run(ctx, sequencePause) }()
+	b.Cleanup(func() {
+		<-done // the benchmark's context has ended
+		h.Close()
+		a.Close()
+	})
+	return h
+}
+
+// databases runs a benchmark on SQLite and, with TEST_POSTGRES, on PostgreSQL.
+func databases(b *testing.B, run func(b *testing.B, database string)) {
+	b.Run("sqlite", func(b *testing.B) { run(b, "sqlite:"+filepath.Join(b.TempDir(), "house.db")) })
+	b.Run("postgres", func(b *testing.B) { run(b, storetest.Postgres(b)) })
+}
+
+func openedCase(b *testing.B, h *House, rules *docket.Profile) proofhouse.CaseID {
+	b.Helper()
+	ada := proofhouse.Actor{Organisation: "lab", Person: "ada", Role: proofhouse.Developer}
+	c, err := h.Registry.Open(b.Context(), ada, rules, docket.OpenCase{Codename: "heron", Variants: []string{"deployed"}}, docket.Request{}, proofhouse.NewCaseID, time.Now())
+	if err != nil {
+		b.Fatal(err)
+	}
+	return c.ID
+}
+
+// BenchmarkEvents takes events into 16 cases, one after the other and eight
+// at once, with the public log taking them in beside.
+func BenchmarkEvents(b *testing.B) {
+	rules, err := docket.ShippedProfile("institute")
+	if err != nil {
+		b.Fatal(err)
+	}
+	databases(b, func(b *testing.B, database string) {
+		for _, writers := range []int{1, 8} {
+			b.Run(fmt.Sprintf("%d-writers", writers), func(b *testing.B) {
+				h := benchHouse(b, database)
+				cases := make([]proofhouse.CaseID, 16)
+				for i := range cases {
+					cases[i] = openedCase(b, h, rules)
+				}
+				e := docket.Event{By: proofhouse.Actor{Organisation: "lab", Person: "ada", Role: proofhouse.Developer}, Act: docket.Plan{}}
+				var next atomic.Int64
+				var wg sync.WaitGroup
+				b.ResetTimer()
+				for range writers {
+					wg.Go(func() {
+						for {
+							i := next.Add(1)
+							if i > int64(b.N) {
+								return
+							}
+							if _, _, err := h.Registry.Do(b.Context(), cases[i%int64(len(cases))], e, 0, docket.Request{}, time.Now()); err != nil {
+								b.Error(err)
+								return
+							}
+							h.sequencer.Wake()
+						}
+					})
+				}
+				wg.Wait()
+				b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
+			})
+		}
+	})
+}
+
+// BenchmarkList reads what a list shows of 10,000 cases.
+func BenchmarkList(b *testing.B) {
+	rules, err := docket.ShippedProfile("institute")
+	if err != nil {
+		b.Fatal(err)
+	}
+	databases(b, func(b *testing.B, database string) {
+		h := benchHouse(b, database)
+		for range 10_000 {
+			openedCase(b, h, rules)
+		}
+		all, err := h.Registry.Store.Summaries(b.Context(), nil)
+		if err != nil || len(all) != 10_000 {
+			b.Fatal(len(all), err)
+		}
+		b.ResetTimer()
+		for b.Loop() {
+			if _, err := h.Registry.Store.Summaries(b.Context(), nil); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
+
+// BenchmarkStart opens a house of 100 cases and serves until it answers.
+func BenchmarkStart(b *testing.B) {
+	data := b.TempDir()
+	open := func() (*App, *House) {
+		a, err := Open(b.Context(), Config{Data: data, HouseKey: filepath.Join(data, "keys", "house.key")})
+		if err != nil {
+			b.Fatal(err)
+		}
+		h, err := a.OpenHouse(b.Context(), HouseConfig{})
+		if err != nil {
+			b.Fatal(err)
+		}
+		return a, h
+	}
+	rules, err := docket.ShippedProfile("institute")
+	if err != nil {
+		b.Fatal(err)
+	}
+	a, h := open()
+	for range 100 {
+		openedCase(b, h, rules)
+	}
+	h.Close()
+	a.Close()
+	for b.Loop() {
+		a, h := open()
+		server := &http.Server{Handler: h.handler(), ReadHeaderTimeout: time.Second}
+		l, err := new(net.ListenConfig).Listen(b.Context(), "tcp", "127.0.0.1:0")
+		if err != nil {
+			b.Fatal(err)
+		}
+		rec := make(chan error, 1)
+		go func() { rec <- server.Serve(l) }()
+		if _, err := (wire.Client{URL: "http://" + l.Addr().String()}).Health(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+		b.StopTimer()
+		server.Close()
+		<-rec
+		h.Close()
+		a.Close()
+		b.StartTimer()
+	}
+}
