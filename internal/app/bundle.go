@@ -22,8 +22,8 @@ import (
 const (
 	rulesAttachment   = "rules.toml"
 	meterAttachment   = "meter.json"
-	determinationType = "https://proofhouse.dev/determination/v1"
-	meterType         = "https://proofhouse.dev/meter/v1"
+	determinationType = "urn:proofhouse:predicate:determination:1"
+	meterType         = "urn:proofhouse:predicate:meter:1"
 )
 
 // Export implements api.Record: the case's bundle, for whoever has the

@@ -125,7 +125,17 @@ func (a *App) origin(wanted string) (string, error) {
 	if wanted == "" {
 		wanted = "proofhouse/" + proofhouse.Token(8)
 	}
-	return wanted, os.WriteFile(path, []byte(wanted+"\n"), 0o600)
+	f, err := os.CreateTemp(a.Config.dir("keys"), "log.origin-*")
+	if err != nil {
+		return "", err
+	}
+	defer os.Remove(f.Name())
+	// Whole and on the disk before it has its name: the log is of that origin from now on.
+	_, err = f.WriteString(wanted + "\n")
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return "", err
+	}
+	return wanted, os.Rename(f.Name(), path)
 }
 
 // LogKey is the public log's key, as whoever verifies its checkpoints needs it.
