@@ -22,8 +22,8 @@ import (
 const (
 	rulesAttachment   = "rules.toml"
 	meterAttachment   = "meter.json"
-	determinationType = "urn:proofhouse:predicate:determination:1"
-	meterType         = "urn:proofhouse:predicate:meter:1"
+	determinationType = "urn:proofhouse:predicate:determination:v1"
+	meterType         = "urn:proofhouse:predicate:meter:v1"
 )
 
 // Export implements api.Record: the case's bundle, for whoever has the

@@ -139,9 +139,10 @@ type Review struct {
 	// Say is told how it stands with the case.
 	Say func(string)
 
-	grant docket.GrantID
-	run   proofhouse.RunID
-	ended error // why access ended, if it did before the run
+	grant   docket.GrantID
+	run     proofhouse.RunID
+	ended   error // why access ended, if it did before the run
+	receipt []byte
 }
 
 // lent finds the grant that opens the model, and gives the run its name.
@@ -195,6 +196,12 @@ func (r *Review) begin(ctx context.Context, a *App, tasks []bench.Task, req RunR
 				return ctx, nil, proofhouse.Errorf(proofhouse.Refused, nil, "the run would not count (%s): mend that, or give --exploratory", strings.Join(why, ", "))
 			}
 		}
+		// What the run is held to is in the public log before the model is asked.
+		receipt, err := r.Client.Receipt(ctx, r.Case, c.Version)
+		if err != nil {
+			return ctx, nil, err
+		}
+		r.receipt = receipt
 		done, err := r.Client.Do(ctx, r.Case, docket.StartRun{Run: r.run, Registration: r.Registration, Manifest: m}, wire.Options{Key: string(r.run)})
 		if err != nil {
 			return ctx, nil, err
@@ -316,6 +323,11 @@ func (r *Review) finish(ctx context.Context, a *App, result bench.Result, out st
 		}
 		r.Say("the run is not finished, and the case waits for it: --resume goes on, `case void` gives it up")
 		return nil
+	}
+	if len(r.receipt) > 0 {
+		if err := os.WriteFile(filepath.Join(out, "receipt"), r.receipt, 0o600); err != nil {
+			return err
+		}
 	}
 	b, err := os.ReadFile(filepath.Join(out, "results.json"))
 	if err != nil {
