@@ -371,3 +371,48 @@ func (s *served) canaries(t *testing.T, data string, id proofhouse.CaseID) {
 		}
 	}
 }
+
+// TestRunEndsWithAccess has a developer withdraw, and the house go away, while
+// runs go on in a case.
+func TestRunEndsWithAccess(t *testing.T) {
+	s := serveHouse(t, t.TempDir(), "")
+	s.populate(t)
+	open := func() proofhouse.CaseID {
+		c, err := s.as("ada").Open(t.Context(), wire.Open{OpenCase: docket.OpenCase{Codename: "heron", Variants: []string{"deployed"}}, Profile: "institute"}, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.do(t, "rita", c.ID, docket.Accept{})
+		s.do(t, "rita", c.ID, docket.Join{Member: proofhouse.Actor{Organisation: "institute", Person: "eve", Role: proofhouse.Evaluator}})
+		return c.ID
+	}
+	id := open()
+	if _, err := (&Review{Client: s.as("eve"), Case: id}).lent(t.Context(), RunRequest{}); proofhouse.KindOf(err) != proofhouse.Refused {
+		t.Errorf("a run without a grant: %v", err)
+	}
+	s.do(t, "ada", id, docket.Lend{Grant: "body", To: "institute"})
+	r := &Review{Client: s.as("eve"), Case: id}
+	lent, err := r.lent(t.Context(), RunRequest{})
+	if err != nil || lent.Subject != docket.Subject(id, "body") || lent.Until.After(time.Now().Add(31*24*time.Hour)) {
+		t.Fatalf("lent %+v, %v", lent, err)
+	}
+	ctx, cancel := context.WithCancelCause(t.Context())
+	done := make(chan struct{})
+	go func() { defer close(done); r.watch(ctx, cancel) }()
+	time.Sleep(3 * accessPause)
+	if ctx.Err() != nil {
+		t.Fatalf("a run with access ended: %v", context.Cause(ctx))
+	}
+	s.do(t, "ada", id, docket.Withdraw{})
+	<-done
+	if proofhouse.KindOf(context.Cause(ctx)) != proofhouse.Refused {
+		t.Errorf("after the withdrawal: %v", context.Cause(ctx))
+	}
+	// Nobody answers: that is no access either.
+	gone := &Review{Client: wire.Client{URL: "http://127.0.0.1:1", Token: s.tokens["eve"]}, Case: id, grant: "body"}
+	ctx, cancel = context.WithCancelCause(t.Context())
+	gone.watch(ctx, cancel)
+	if proofhouse.KindOf(context.Cause(ctx)) != proofhouse.Refused {
+		t.Errorf("without a house: %v", context.Cause(ctx))
+	}
+}
