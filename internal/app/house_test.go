@@ -236,7 +236,7 @@ func TestHouse(t *testing.T) {
 		altered(t, bundle)
 		s.forged(t, id)
 		s.publicLog(t)
-		s.canaries(t, data, id)
+		s.canaries(t, data, database, id)
 	})
 }
 
@@ -330,9 +330,9 @@ func (s *served) publicLog(t *testing.T) {
 
 // canaries searches all files of the house for what the case says: nothing of
 // it lies there in the open.
-func (s *served) canaries(t *testing.T, data string, id proofhouse.CaseID) {
+func (s *served) canaries(t *testing.T, data, database string, id proofhouse.CaseID) {
 	t.Helper()
-	words := [][]byte{[]byte("canary"), []byte("rita@"), []byte("to show it to counsel")}
+	words := [][]byte{[]byte("canary"), []byte("canary-codename"), []byte("canary reason"), []byte("rita@"), []byte("to show it to counsel")}
 	for _, token := range s.tokens {
 		words = append(words, []byte(token))
 	}
@@ -359,6 +359,9 @@ func (s *served) canaries(t *testing.T, data string, id proofhouse.CaseID) {
 	if err != nil || files < 8 {
 		t.Errorf("%d files were searched: %v", files, err)
 	}
+	if database != "" {
+		pages(t, database, words)
+	}
 	for _, url := range []string{s.url + "/v1/cases/" + string(id), s.url + "/v1/cases/case-none", s.url + "/v1/cases", s.url + "/nothing"} {
 		resp, err := http.Get(url)
 		if err != nil {
@@ -369,6 +372,46 @@ func (s *served) canaries(t *testing.T, data string, id proofhouse.CaseID) {
 		if err != nil || bytes.Contains(b, []byte("canary")) || resp.StatusCode < 400 {
 			t.Errorf("%s answers an outsider with %d: %s", url, resp.StatusCode, b)
 		}
+	}
+}
+
+// pages searches the pages and the journal of a PostgreSQL server of this
+// machine, as they lie on its disk.
+func pages(t *testing.T, database string, words [][]byte) {
+	t.Helper()
+	db := storetest.SQL(t, database)
+	var dir string
+	if _, err := db.ExecContext(t.Context(), "CHECKPOINT"); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.QueryRowContext(t.Context(), "SHOW data_directory").Scan(&dir); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.ReadDir(dir); err != nil {
+		t.Skipf("the server's files cannot be read here: %v", err)
+	}
+	files := 0
+	err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
+		if errors.Is(err, os.ErrNotExist) || err == nil && !d.Type().IsRegular() {
+			return nil // the server goes on
+		}
+		if err != nil {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		if errors.Is(err, os.ErrNotExist) {
+			return nil
+		}
+		files++
+		for _, w := range words {
+			if i := bytes.Index(b, w); i >= 0 && string(w) != "canary" { // which other tests keep there
+				t.Errorf("the server's %s holds %q", filepath.Base(path), b[max(0, i-20):min(len(b), i+40)])
+			}
+		}
+		return err
+	})
+	if err != nil || files < 100 {
+		t.Errorf("%d files of the server were searched: %v", files, err)
 	}
 }
 
