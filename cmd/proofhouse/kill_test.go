@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -25,7 +26,8 @@ import (
 )
 
 // clients add events to one case through whichever house is up, each under an
-// idempotency key of its own, and send again under it what got no answer.
+// idempotency key of its own, and send again under it what got no answer:
+// after a kill, or since they did not wait for it.
 type clients struct {
 	w    *town
 	id   proofhouse.CaseID
@@ -56,7 +58,12 @@ func (c *clients) run(t *testing.T, who string) {
 			c.mu.Lock()
 			p := c.at
 			c.mu.Unlock()
-			done, err := c.w.as(p, who).Do(t.Context(), c.id, docket.Announce{Date: time.Unix(2_000_000_000, 0), Note: note}, wire.Options{Key: note})
+			ctx, cancel := context.WithCancel(t.Context())
+			if try == 0 && n%3 == 0 { // hangs up, at a moment at which the event may be there
+				time.AfterFunc(time.Duration(rand.IntN(20_000))*time.Microsecond, cancel)
+			}
+			done, err := c.w.as(p, who).Do(ctx, c.id, docket.Announce{Date: time.Unix(2_000_000_000, 0), Note: note}, wire.Options{Key: note})
+			cancel()
 			if err == nil {
 				c.mu.Lock()
 				c.answered[note] = done.Seq
@@ -130,7 +137,7 @@ func TestServeKilled(t *testing.T) {
 			t.Errorf("in the end there are %d events and %d entries of people in a log of %d; %d wait; the case has %d", all.Events, all.House, all.Leaves, all.Waiting, last)
 		}
 		middle := restored(t, folder, data)
-		t.Logf("%d events answered, %d of them sent again after a kill, %d leaves; the backup in between had %d", len(c.answered), c.again, all.Leaves, middle.Leaves)
+		t.Logf("%d events answered, %d of them sent again, %d leaves; the backup in between had %d", len(c.answered), c.again, all.Leaves, middle.Leaves)
 	})
 }
 
