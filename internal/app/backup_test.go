@@ -5,9 +5,11 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"proofhouse/internal/api/wire"
 	"proofhouse/internal/docket"
 	"proofhouse/internal/proofhouse"
 	"proofhouse/internal/store/storetest"
@@ -186,6 +188,62 @@ func TestBackup(t *testing.T) {
 
 		damage(t, folder, data)
 		swapped(t, folder, data)
+	})
+}
+
+// TestBackupServed takes backups while many add events: in none has the log a
+// leaf that the database does not explain.
+func TestBackupServed(t *testing.T) {
+	storetest.EachAddress(t, func(t *testing.T, database string) {
+		data := t.TempDir()
+		s := serveHouse(t, data, database)
+		s.populate(t)
+		// Many rows make the database's copy take long enough that the log goes on meanwhile.
+		if _, err := storetest.SQL(t, database).ExecContext(t.Context(), `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)
+			INSERT INTO revocation (number, scope, name, reason, actor, made_at) SELECT i, 'case', 'x', 'x', 'x', 0 FROM n`); err != nil {
+			t.Fatal(err)
+		}
+		stop := make(chan struct{})
+		var adding sync.WaitGroup
+		for range 2 {
+			c, err := s.as("ada").Open(t.Context(), wire.Open{OpenCase: docket.OpenCase{Codename: "heron", Variants: []string{"a"}}, Profile: "institute"}, "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			adding.Go(func() {
+				for {
+					select {
+					case <-stop:
+						return
+					default:
+					}
+					if _, err := s.as("ada").Do(t.Context(), c.ID, docket.Announce{Date: time.Now()}, wire.Options{}); err != nil {
+						t.Error(err)
+						return
+					}
+					time.Sleep(5 * time.Millisecond) // the log is to keep up
+				}
+			})
+		}
+		var folders []string
+		for range 2 {
+			time.Sleep(50 * time.Millisecond)
+			folder := filepath.Join(t.TempDir(), "backup")
+			if _, err := s.app.Backup(t.Context(), folder, database, time.Now()); err != nil {
+				t.Fatal(err)
+			}
+			folders = append(folders, folder)
+		}
+		close(stop)
+		adding.Wait()
+		leaves := uint64(0)
+		for i, folder := range folders {
+			r, err := restoring(t, data).Restore(t.Context(), RestoreRequest{Folder: folder}, time.Now())
+			if err != nil || r.Cases != 2 || r.Leaves < leaves || uint64(r.Events+r.House) != r.Leaves+uint64(r.Waiting) {
+				t.Errorf("backup %d: %+v, %v", i, r, err)
+			}
+			leaves = r.Leaves
+		}
 	})
 }
 
