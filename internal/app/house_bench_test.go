@@ -91,6 +91,11 @@ func BenchmarkEvents(b *testing.B) {
 				}
 				wg.Wait()
 				b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
+				waiting, err := h.docket.Waiting(b.Context(), 1<<20)
+				if err != nil {
+					b.Fatal(err)
+				}
+				b.ReportMetric(float64(len(waiting)), "waiting")
 			})
 		}
 	})

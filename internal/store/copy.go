@@ -59,7 +59,7 @@ func (db *DB) CopyTo(ctx context.Context, to *DB, logged uint64) (rows int64, er
 	if err != nil {
 		return 0, err
 	}
-	err = to.once(ctx, func(tx Tx) error {
+	err = to.once(ctx, to.dialect.begin, func(tx Tx) error {
 		rows = 0
 		for _, table := range tables {
 			n, err := copyTable(ctx, conn, tx.tx, table, logged)

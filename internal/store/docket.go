@@ -369,7 +369,7 @@ func (s Outbox) Waiting(ctx context.Context, limit int) ([]ledger.Waiting, error
 
 // Place implements ledger.Outbox.
 func (s Outbox) Place(ctx context.Context, placed []ledger.Placed) error {
-	return s.Update(ctx, func(tx Tx) error {
+	return s.amend(ctx, func(tx Tx) error {
 		for _, p := range placed {
 			index := sql.NullInt64{Int64: int64(p.Index), Valid: true} //nolint:gosec // a log has no 2^63 leaves
 			res, err := tx.q.PlaceEntry(ctx, query.PlaceEntryParams{LeafIndex: index, Stream: p.Stream, Seq: p.Seq})

@@ -68,6 +68,17 @@ const tries = 200
 // One error leaves open what happened: proofhouse.Unavailable from a
 // connection that broke while it was told to commit. Its sentence says so.
 func (db *DB) Update(ctx context.Context, change func(Tx) error) error {
+	return db.update(ctx, db.dialect.begin, change)
+}
+
+// amend is Update for a change whose statements each hold by themselves,
+// whatever others do meanwhile. On PostgreSQL it is not serializable: it would
+// be made to begin anew as long as others go on writing to the same table.
+func (db *DB) amend(ctx context.Context, change func(Tx) error) error {
+	return db.update(ctx, nil, change)
+}
+
+func (db *DB) update(ctx context.Context, begin *sql.TxOptions, change func(Tx) error) error {
 	var err error
 	for try := range tries {
 		if try > 0 {
@@ -79,15 +90,15 @@ func (db *DB) Update(ctx context.Context, change func(Tx) error) error {
 			case <-time.After(pause):
 			}
 		}
-		if err = db.once(ctx, change); !errors.Is(err, errStale) && !errors.Is(err, errRace) {
+		if err = db.once(ctx, begin, change); !errors.Is(err, errStale) && !errors.Is(err, errRace) {
 			return err
 		}
 	}
 	return proofhouse.Errorf(proofhouse.Conflict, err, "others keep changing the same thing at the same time: try again")
 }
 
-func (db *DB) once(ctx context.Context, change func(Tx) error) error {
-	tx, err := db.sql.BeginTx(ctx, db.dialect.begin)
+func (db *DB) once(ctx context.Context, begin *sql.TxOptions, change func(Tx) error) error {
+	tx, err := db.sql.BeginTx(ctx, begin)
 	if err != nil {
 		return db.dialect.explain(err)
 	}

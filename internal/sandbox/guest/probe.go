@@ -17,8 +17,10 @@ import (
 	"proofhouse/internal/sandbox"
 )
 
-// patience is how long the probe waits for a canary to answer.
-const patience = 500 * time.Millisecond
+// patience is how long the probe waits for a canary to answer. A box without a
+// way to it is told so at once; on a busy machine an open one may be slow, and
+// must not pass for closed.
+const patience = 2 * time.Second
 
 // probe reads canaries as JSON and writes what this process sees and reaches.
 // args may name folders to look for socket files in, in place of all.
