@@ -157,7 +157,7 @@ func (p *Proof) accounts(c Case, metered []Metered) {
 	p.Accounts = &a
 	hidden := map[proofhouse.RunID]int64{}
 	for _, m := range metered {
-		if _, err := c.run(m.Run); m.Run != "" && err != nil {
+		if _, err := c.run(m.Run); m.Run != "" && err != nil && m.Tokens != 0 {
 			hidden[m.Run] += m.Tokens
 		}
 	}
