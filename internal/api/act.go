@@ -148,7 +148,7 @@ func (s server) event(ctx context.Context, who policy.Person, id proofhouse.Case
 			by.Role = may[0] // whoever takes up a case is no member of it yet
 		}
 	}
-	return c, docket.Event{By: by, Act: a}, s.Guard.Check(policy.Principal{Person: who, Role: as}, policy.Act(string(a.Kind())), resource(c))
+	return c, docket.Event{By: by, Act: a}, s.Guard.Check(policy.Principal{Person: who, Role: as}, policy.Act(string(a.Kind())), c.Facts())
 }
 
 // version is the version that an If-Match header names, 0 for none.

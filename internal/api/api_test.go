@@ -416,6 +416,13 @@ func TestRepeat(t *testing.T) {
 	if again := must[wire.Case](t)(h.as("ada").Open(t.Context(), open, "k1")); again.ID != first.ID {
 		t.Error("one request opened two cases")
 	}
+	// Whoever left the case since reads nothing of it by repeating the request.
+	left := must[wire.Case](t)(h.as("ada").Open(t.Context(), open, "k3"))
+	h.do(t, "ada", left.ID, docket.Join{Member: proofhouse.Actor{Organisation: "lab", Person: "bob", Role: proofhouse.Developer}})
+	h.do(t, "ada", left.ID, docket.Leave{Member: proofhouse.Actor{Organisation: "lab", Person: "ada", Role: proofhouse.Developer}})
+	if _, err := h.as("ada").Open(t.Context(), open, "k3"); proofhouse.KindOf(err) != proofhouse.NotFound {
+		t.Errorf("a request repeated by somebody who left: %v", err)
+	}
 	open.Codename = "ibis"
 	if _, err := h.as("ada").Open(t.Context(), open, "k1"); proofhouse.KindOf(err) != proofhouse.Conflict {
 		t.Errorf("another request under the same key: %v", err)

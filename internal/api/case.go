@@ -76,6 +76,10 @@ func (s server) cases() {
 			if err != nil {
 				return nil, err
 			}
+			// A request that is repeated gives the case that it opened, which who may have left since.
+			if err := s.Guard.Check(policy.Principal{Person: who}, policy.View, c.Facts()); err != nil {
+				return nil, err
+			}
 			s.Wake()
 			return s.show(c, who, now), nil
 		})
@@ -121,22 +125,12 @@ func (s server) find(ctx context.Context, who policy.Person, id proofhouse.CaseI
 		}
 		return c, err
 	}
-	err = s.Guard.Check(policy.Principal{Person: who}, what, resource(c))
+	err = s.Guard.Check(policy.Principal{Person: who}, what, c.Facts())
 	if err != nil && slices.Contains(who.House, policy.HouseSecurityOfficer) {
 		// Who broke the glass is no member, or may less as one.
 		err = s.People.Check(ctx, policy.Principal{Person: who}, what, id, func(facts policy.Case) policy.Resource { return facts }, s.Now())
 	}
 	return c, err
-}
-
-// resource is a case as the guard knows it.
-func resource(c docket.Case) policy.Case {
-	s := c.Summary()
-	r := policy.Case{ID: c.ID, Developer: s.Developer, Body: s.Body, Members: c.Members, TakenUp: !c.Accepted.IsZero()}
-	for _, run := range c.Runs {
-		r.Ran = append(r.Ran, policy.NameOf(run.By.Organisation, run.By.Person))
-	}
-	return r
 }
 
 // show is c as who may see it.
@@ -178,8 +172,7 @@ func (s server) known(ctx context.Context, who policy.Person) ([]docket.Summary,
 		return nil, err
 	}
 	return slices.DeleteFunc(all, func(c docket.Summary) bool {
-		on := policy.Case{ID: c.ID, Developer: c.Developer, Body: c.Body, Members: c.Members, TakenUp: !c.Accepted.IsZero()}
-		return s.Guard.Check(policy.Principal{Person: who}, policy.View, on) != nil
+		return s.Guard.Check(policy.Principal{Person: who}, policy.View, c.Facts()) != nil
 	}), nil
 }
 

@@ -5,39 +5,10 @@ import (
 	"slices"
 	"time"
 
-	"proofhouse/internal/docket"
 	"proofhouse/internal/policy"
 	"proofhouse/internal/proofhouse"
 	"proofhouse/internal/store"
 )
-
-// CaseFacts is what the guard needs to know of a case, but for requests about
-// it: Directory.Facts has those as well.
-func CaseFacts(c docket.Case) policy.Case {
-	f := caseFacts(c.ID, c.Rules.Body, c.Members, c.Accepted)
-	for _, r := range c.Runs {
-		if name := policy.NameOf(r.By.Organisation, r.By.Person); !slices.Contains(f.Ran, name) {
-			f.Ran = append(f.Ran, name)
-		}
-	}
-	return f
-}
-
-// SummaryFacts is CaseFacts of a summary: enough to know whether a case may be
-// seen, and not who may sign.
-func SummaryFacts(s docket.Summary) policy.Case {
-	return caseFacts(s.ID, s.Body, s.Members, s.Accepted)
-}
-
-func caseFacts(id proofhouse.CaseID, body proofhouse.OrganisationID, members []docket.Member, accepted time.Time) policy.Case {
-	f := policy.Case{ID: id, Body: body, Members: members, TakenUp: !accepted.IsZero()}
-	for _, m := range members {
-		if m.Role == proofhouse.Developer {
-			f.Developer = m.Organisation
-		}
-	}
-	return f
-}
 
 // Facts is what the guard needs to know of a case. One that is not there is
 // proofhouse.NotFound.
@@ -48,7 +19,7 @@ func (d Directory) Facts(ctx context.Context, id proofhouse.CaseID, now time.Tim
 	} else if err != nil {
 		return policy.Case{}, err
 	}
-	f := CaseFacts(c)
+	f := c.Facts()
 	asked, err := d.People.AskedAbout(ctx, id)
 	f.Glass = broken(asked, now)
 	return f, err

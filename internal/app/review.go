@@ -151,15 +151,11 @@ func (r *Review) lent(ctx context.Context, req RunRequest) (Lent, error) {
 	if err != nil {
 		return Lent{}, err
 	}
-	var me proofhouse.OrganisationID
-	for _, m := range c.Members {
-		if m.Role == proofhouse.Evaluator && slices.Contains(c.Roles, proofhouse.Evaluator) {
-			me = c.Profile.Body
-		} else if m.Role == proofhouse.Tester && slices.Contains(c.Roles, proofhouse.Tester) && me == "" {
-			me = m.Organisation
-		}
+	me, err := r.Client.Me(ctx)
+	if err != nil {
+		return Lent{}, err
 	}
-	i := slices.IndexFunc(c.State.Live, func(g docket.Grant) bool { return g.To == me })
+	i := slices.IndexFunc(c.State.Live, func(g docket.Grant) bool { return g.To == me.Organisation })
 	if i < 0 {
 		return Lent{}, proofhouse.Errorf(proofhouse.Refused, nil, "no grant of yours opens the model in that case: its developer lends it with `access lend`")
 	}

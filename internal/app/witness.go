@@ -93,10 +93,11 @@ func readWitnesses(name string) ([]posix.Witness, error) {
 	if name == "" {
 		return nil, nil
 	}
-	return out, eachKey(name, func(key ledger.VerifierKey, rest string) bool {
+	err := eachKey(name, func(key ledger.VerifierKey, rest string) bool {
 		out = append(out, posix.Witness{Key: key, URL: rest})
 		return rest != ""
 	})
+	return out, err
 }
 
 // eachKey reads a file of lines that begin with a verifier key. Empty ones and
