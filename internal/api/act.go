@@ -47,6 +47,8 @@ func (s server) acts() {
 	act[docket.Determine](s)
 	act[docket.Reconsider](s)
 	act[docket.Appoint](s)
+	act[docket.FileReport](s)
+	act[docket.PublishReport](s)
 	act[docket.Publish](s)
 	act[docket.Nominate](s)
 	act[docket.Sponsor](s)

@@ -60,6 +60,7 @@ func New(h House) http.Handler {
 	s.cases()
 	s.acts()
 	s.record()
+	s.reports()
 	s.people()
 	return headers(mux)
 }

@@ -62,6 +62,7 @@ func (c *console) cases() *cobra.Command {
 		}, func(args []string) (docket.Act, error) {
 			return docket.FinishRun{Run: proofhouse.RunID(args[0]), Evidence: proofhouse.DigestOf(nil), Void: note}, nil
 		}),
+		c.caseReport(),
 		c.act("withdraw CASE", "end the review, as the developer: access ends, nothing is signed afterwards", "", 0, nil, plainAct(docket.Withdraw{})),
 		c.act("release CASE", "announce a release, as the developer", "Announces when the model is or was released. Nothing in the case depends on it, and nobody answers it.", 0, func(f *pflag.FlagSet) {
 			f.StringVar(&when, "date", "", "`DATE` of the release")
@@ -231,6 +232,13 @@ func showCase(w io.Writer, k wire.Case) {
 			account = "registered, not finished"
 		}
 		add("run", "%s %s/%s: %d of %d solved, %d tokens, %s", r.ID, r.Cell.Variant, r.Cell.Agent, r.Tally.Solved, r.Tally.Samples, r.Tokens, account)
+	}
+	for _, v := range k.Reports {
+		public := ""
+		if !v.Published.IsZero() {
+			public = ", public since " + day(v.Published)
+		}
+		add("report", "%d of %s%s: `case report show`", v.Version, day(v.At), public)
 	}
 	for _, q := range k.Consultations {
 		answer := "asked " + day(q.Asked)

@@ -45,12 +45,16 @@ func (r *remote) acting(f *pflag.FlagSet) {
 	f.StringVar(&r.retry, "retry-key", "", "a word of yours; the same command with it, sent again, is not done twice")
 }
 
+// address is where the house is.
+func (r *remote) address() string {
+	if r.house != "" {
+		return r.house
+	}
+	return app.Setting("PROOFHOUSE_HOUSE", "http://"+app.HouseAddr)
+}
+
 // client is the client for a command.
 func (r *remote) client() (wire.Client, error) {
-	address := r.house
-	if address == "" {
-		address = app.Setting("PROOFHOUSE_HOUSE", "http://"+app.HouseAddr)
-	}
 	file := r.token
 	if file == "" {
 		file = app.Setting("PROOFHOUSE_TOKEN_FILE", "")
@@ -62,7 +66,7 @@ func (r *remote) client() (wire.Client, error) {
 	if err != nil {
 		return wire.Client{}, proofhouse.Errorf(proofhouse.NotFound, err, "the token's file cannot be read")
 	}
-	return wire.Client{URL: address, Token: strings.TrimSpace(string(b))}, nil
+	return wire.Client{URL: r.address(), Token: strings.TrimSpace(string(b))}, nil
 }
 
 // signer opens the key that --key names, and makes it if create.

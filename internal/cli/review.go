@@ -208,7 +208,7 @@ func (c *console) consult() *cobra.Command {
 
 func (c *console) determine() *cobra.Command {
 	r := remote{console: c}
-	var version int
+	var version, report int
 	var departure string
 	cmd := &cobra.Command{
 		Use: "sign CASE OUTCOME", Short: "sign a determination, as the authority", Args: cobra.ExactArgs(2),
@@ -216,7 +216,7 @@ func (c *console) determine() *cobra.Command {
 			"which is signed with it.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			id := proofhouse.CaseID(args[0])
-			a := docket.Determine{Outcome: docket.Outcome(args[1]), Registration: version, Departure: departure}
+			a := docket.Determine{Outcome: docket.Outcome(args[1]), Registration: version, Departure: departure, Report: report}
 			if args[1] == "proposed" {
 				client, err := r.client()
 				if err != nil {
@@ -239,6 +239,7 @@ func (c *console) determine() *cobra.Command {
 	f := cmd.Flags()
 	f.StringVar(&r.key, "key", "", "`FILE` of your signing key")
 	f.IntVar(&version, "criteria", 1, "version of the criteria")
+	f.IntVar(&report, "report", 0, "version of the report that the determination names")
 	f.StringVar(&departure, "departure", "", "why it is not what the rule proposes")
 	return group("determine", "the authority's answer: covered, not covered or undetermined", cmd)
 }

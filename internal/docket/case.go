@@ -53,6 +53,8 @@ type Case struct {
 	Runs          []Run          `json:"runs"`
 	// Exhibits are evidence from elsewhere, which counts as nothing of ours.
 	Exhibits []Exhibit `json:"exhibits"`
+	// Reports are the versions of the case's report, in order.
+	Reports []FiledReport `json:"reports"`
 	// Citations are of earlier cases.
 	Citations      []Citation      `json:"citations"`
 	Consultations  []Consultation  `json:"consultations"`

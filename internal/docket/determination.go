@@ -146,10 +146,14 @@ type Determination struct {
 	Proposed Outcome            `json:"proposed"`
 	Runs     []proofhouse.RunID `json:"runs"`
 	// Departure is why the authority does not follow the rule; "" if it does.
-	Departure string           `json:"departure,omitzero"`
-	At        time.Time        `json:"at"`
-	By        proofhouse.Actor `json:"by"`
-	Signed    Signature        `json:"signed,omitzero"`
+	Departure string `json:"departure,omitzero"`
+	// Report is the version of the report that the authority names, by its commitment; 0 is none.
+	Report           int               `json:"report,omitzero"`
+	ReportCommitment proofhouse.Digest `json:"report_commitment,omitzero"`
+
+	At     time.Time        `json:"at"`
+	By     proofhouse.Actor `json:"by"`
+	Signed Signature        `json:"signed,omitzero"`
 }
 
 // Follows says whether the outcome is the one that the registered rule proposes.
@@ -160,6 +164,7 @@ type Determine struct {
 	Outcome      Outcome   `json:"outcome"`
 	Registration int       `json:"registration"`
 	Departure    string    `json:"departure,omitempty"`
+	Report       int       `json:"report,omitempty"` // the version of the report that it names; 0 is none
 	Signed       Signature `json:"signed,omitzero"`
 }
 
@@ -184,9 +189,14 @@ func (a Determine) text(c Case, _ proofhouse.Actor) []byte {
 	for _, k := range c.Consultations {
 		views = append(views, []any{k.Organisation, k.Round, k.View, k.Reason, k.Answered})
 	}
-	return signText(c.ID, "determination", []any{
+	says := []any{
 		len(c.Determinations) + 1, c.round(), a.Outcome, a.Registration, commitment, proposed, runs, evidence, c.Citations, a.Departure, views,
-	})
+	}
+	if a.Report != 0 {
+		r, _ := c.report(a.Report) // apply holds it to those that there are
+		says = append(says, []any{a.Report, r.Commitment})
+	}
+	return signText(c.ID, "determination", says)
 }
 
 func (a Determine) signature() Signature { return a.Signed }
@@ -254,12 +264,18 @@ func (a Determine) apply(c *Case, by proofhouse.Actor, now time.Time) error {
 			return err
 		}
 	}
+	var report FiledReport
+	if a.Report != 0 {
+		if report, err = c.report(a.Report); err != nil {
+			return err
+		}
+	}
 	if err := a.Signed.over(proofhouse.DigestOf(a.text(*c, by))); err != nil {
 		return err
 	}
 	c.Determinations = append(slices.Clip(c.Determinations), Determination{
 		Version: len(c.Determinations) + 1, Round: c.round(), Outcome: a.Outcome, Registration: a.Registration, Proposed: proposed, Runs: runs,
-		Departure: a.Departure, At: now, By: by, Signed: a.Signed,
+		Departure: a.Departure, Report: a.Report, ReportCommitment: report.Commitment, At: now, By: by, Signed: a.Signed,
 	})
 	return nil
 }

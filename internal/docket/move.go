@@ -45,6 +45,9 @@ const (
 	KindDetermine   Kind = "sign a determination"
 	KindReconsider  Kind = "ask for reconsideration"
 	KindAppoint     Kind = "appoint a tester"
+
+	KindFileReport    Kind = "file a report"
+	KindPublishReport Kind = "publish a report"
 )
 
 // The acts of choosing partners that the body sponsors.
@@ -61,6 +64,7 @@ var Kinds = []Kind{
 	KindOpen, KindAccept, KindJoin, KindLeave, KindAsk, KindPlan, KindLend, KindEnd, KindPause, KindResume, KindMoveWindow,
 	KindWithdraw, KindAnnounce, KindShare, KindUnshare, KindNameKey, KindOffer, KindAgree,
 	KindRegister, KindCountersign, KindStartRun, KindFinishRun, KindAttach, KindCite, KindConsult, KindAnswer, KindWaive, KindDetermine, KindReconsider, KindAppoint,
+	KindFileReport, KindPublishReport,
 	KindPublish, KindNominate, KindSponsor, KindDecline, KindAppeal,
 }
 
@@ -138,6 +142,10 @@ func (k Kind) Move() Move {
 		return Move{By: developer, Engagement: []Engagement{Determined}}
 	case KindAppoint:
 		return Move{By: registrar, Engagement: []Engagement{Reconsidering}}
+	case KindFileReport:
+		return Move{By: []proofhouse.Role{proofhouse.Registrar, proofhouse.Evaluator}}
+	case KindPublishReport:
+		return Move{By: registrar}
 	case KindPublish:
 		return Move{By: []proofhouse.Role{proofhouse.Coordinator}}
 	case KindNominate:

@@ -16,6 +16,7 @@ var acts = map[string]Act{
 	"withdraw": Withdraw{}, "announce": Announce{}, "share": Share{}, "unshare": Unshare{},
 	"register": Register{}, "countersign": Countersign{}, "start-run": StartRun{}, "finish-run": FinishRun{}, "attach": Attach{}, "cite": Cite{},
 	"consult": Consult{}, "answer": Answer{}, "waive": Waive{}, "determine": Determine{}, "reconsider": Reconsider{}, "appoint": Appoint{},
+	"file-report": FileReport{}, "publish-report": PublishReport{},
 	"publish": Publish{}, "nominate": Nominate{}, "sponsor": Sponsor{}, "decline": Decline{}, "appeal": Appeal{},
 }
 

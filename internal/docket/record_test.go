@@ -36,6 +36,7 @@ func story(t testing.TB) (Case, []Record) {
 		step{dev, Ask{}, 0}, step{registrar, Register{criteria(), salt}, time.Hour}, step{dev, Countersign{Version: 1}, time.Hour},
 		step{dev, Lend{"body", "institute"}, 0}, step{evaluator, StartRun{"run-a", 1, criteria().As(cell)}, time.Hour},
 		step{evaluator, FinishRun{Run: "run-a", Evidence: digestOf("run"), Tally: Tally{Solved: 80, Samples: 100}, Tokens: 7}, time.Hour},
+		step{evaluator, FileReport{tieredReport(), salt}, time.Hour}, step{registrar, PublishReport{1}, 0},
 		step{registrar, Consult{"cyber-centre"}, 0}, step{consultee, Answer{View: Dissents, Reason: "the tasks are public"}, day},
 		step{dev, MoveWindow{End: start.Add(20 * day)}, 0}, step{dev, Announce{Date: start.Add(40 * day), Note: "on the fortieth day"}, 0},
 	) {

@@ -65,6 +65,10 @@ func (c Case) SeenBy(r Reader) Case {
 			k.View, k.Reason, k.Signed, k.By = "", "", Signature{}, proofhouse.Actor{}
 		}
 	}
+	seen.Reports = slices.Clone(c.Reports)
+	for i := range seen.Reports {
+		seen.Reports[i].Report, seen.Reports[i].Salt = Report{}, Salt{}
+	}
 	if r.whole() {
 		return seen
 	}
@@ -72,9 +76,12 @@ func (c Case) SeenBy(r Reader) Case {
 		ID: c.ID, Rules: c.Rules, Version: c.Version, Changed: c.Changed, Opened: c.Opened, Codename: c.Codename, Variants: c.Variants,
 		PartnerCriteria: c.PartnerCriteria, Releases: c.Releases, Withdrawn: c.Withdrawn,
 	}
+	for _, v := range c.Reports { // of which partners have a tier
+		partner.Reports = append(partner.Reports, FiledReport{Version: v.Version, Commitment: v.Commitment, At: v.At, Published: v.Published})
+	}
 	if !r.any(proofhouse.Partner) {
 		// A registrar of the body, who has not taken the case up, sees who asks.
-		partner.PartnerCriteria, partner.Releases, partner.Members = nil, nil, c.Members
+		partner.PartnerCriteria, partner.Releases, partner.Reports, partner.Members = nil, nil, nil, c.Members
 		return partner
 	}
 	for _, m := range c.Members {
@@ -100,6 +107,8 @@ func (r Reader) Sees(a Act) bool {
 	switch a.(type) {
 	case Register:
 		return r.any(proofhouse.Registrar)
+	case FileReport:
+		return false // it holds all tiers, and there is nobody who may read them all
 	case Answer, Waive:
 		return r.answers()
 	default:

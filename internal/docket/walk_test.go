@@ -23,7 +23,7 @@ func TestWalk(t *testing.T) {
 	if testing.Short() || race {
 		many = 500
 	}
-	taken := map[Kind]bool{KindOpen: true, KindAccept: true, KindJoin: true, KindLeave: true, KindOffer: true}
+	taken := map[Kind]bool{KindOpen: true, KindAccept: true, KindJoin: true, KindLeave: true, KindOffer: true, KindFileReport: true}
 	for _, w := range []struct {
 		name   string
 		acts   func(Case, time.Time) []Act
@@ -61,7 +61,8 @@ func walk(t *testing.T, acts func(Case, time.Time) []Act, passes []time.Duration
 	}
 	// Terms make no difference to any rule of the walk: they are offered once.
 	offered := step{dev, Offer{Terms{Marking: proofhouse.Amber}}, 0}
-	first, now := play(t, profile(t, "institute"), opened(append(slices.Clone(everyoneJoins), offered)...)...)
+	filed := step{evaluator, FileReport{tieredReport(), salt}, 0} // nor do reports
+	first, now := play(t, profile(t, "institute"), opened(append(slices.Clone(everyoneJoins), offered, filed)...)...)
 	seen := map[string]bool{abstract(first, now): true}
 	queue := []at{{first, now}}
 	for ; len(queue) > 0 && len(seen) < bound; depth++ {
@@ -153,14 +154,14 @@ func determinationActs(c Case, _ time.Time) []Act {
 		Answer{View: Dissents, Reason: "no"},
 		Waive{Organisation: "cyber-centre", Reason: "no answer"},
 		Determine{Outcome: Covered, Registration: 1},
-		Determine{Outcome: Undetermined, Registration: 1},
+		Determine{Outcome: Undetermined, Registration: 1, Report: 1},
 		Determine{Outcome: NotCovered, Registration: 1, Departure: "so"},
 	}
 	if c.Terms[0].Agreed.IsZero() {
 		all = append(all, Agree{1})
 	}
 	if len(c.Keys) == 0 {
-		all = append(all, NameKey{testKey})
+		all = append(all, NameKey{testKey}, PublishReport{1})
 	}
 	if len(c.Registrations) == 0 {
 		all = append(all, Register{criteria(), salt})
@@ -278,6 +279,15 @@ func promises(t *testing.T, c Case, now time.Time, acts func(Case, time.Time) []
 		attached.Exhibits, attached.Version, attached.Changed = c.Exhibits, c.Version, c.Changed
 		if !reflect.DeepEqual(attached, c) {
 			t.Error("evidence from elsewhere changed something else")
+		}
+	}
+	// Nor does a report.
+	for _, a := range []Act{FileReport{tieredReport(), salt}, PublishReport{1}} {
+		if told, err := c.Apply(Event{registrar, a}, now); err == nil {
+			told.Reports, told.Version, told.Changed = c.Reports, c.Version, c.Changed
+			if !reflect.DeepEqual(told, c) {
+				t.Errorf("to %s changed something else", a.Kind())
+			}
 		}
 	}
 	// It can share with any partner, and the partner has the model at once.

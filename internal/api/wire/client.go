@@ -144,6 +144,33 @@ func (c Client) Receipt(ctx context.Context, id proofhouse.CaseID, seq int) ([]b
 	return b, nil
 }
 
+// Report is a version of the case's report for the readers of a tier; 0 is the last, and "" the
+// narrowest tier that the person may read.
+func (c Client) Report(ctx context.Context, id proofhouse.CaseID, tier docket.Tier, version int) (CaseReport, error) {
+	q := url.Values{}
+	if tier != "" {
+		q.Set("tier", string(tier))
+	}
+	return c.report(ctx, "/v1/cases/"+url.PathEscape(string(id))+"/report", q, version)
+}
+
+// PublicReport is what was published of the case's report, which takes no token; 0 is the last.
+func (c Client) PublicReport(ctx context.Context, id proofhouse.CaseID, version int) (CaseReport, error) {
+	return c.report(ctx, "/v1/reports/"+url.PathEscape(string(id)), url.Values{}, version)
+}
+
+// report gets a report, and holds the paragraphs to the commitment.
+func (c Client) report(ctx context.Context, path string, q url.Values, version int) (CaseReport, error) {
+	if version > 0 {
+		q.Set("version", strconv.Itoa(version))
+	}
+	r, err := get[CaseReport](ctx, c, path, q)
+	if err != nil {
+		return r, err
+	}
+	return r, r.Check()
+}
+
 // Bundle writes the case's bundle to w, by a request that two others approved.
 func (c Client) Bundle(ctx context.Context, id proofhouse.CaseID, request string, w io.Writer) error {
 	resp, err := c.do(ctx, http.MethodGet, "/v1/cases/"+url.PathEscape(string(id))+"/bundle?"+url.Values{"request": {request}}.Encode(), nil, nil)

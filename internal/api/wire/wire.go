@@ -86,6 +86,12 @@ type Text struct {
 	Digest proofhouse.Digest `json:"digest"`
 }
 
+// CaseReport is a version of a case's report for the readers of one tier.
+type CaseReport struct {
+	Case proofhouse.CaseID `json:"case"`
+	docket.TierReport
+}
+
 // Event is an event of a case. Says is left out where the reader may know only
 // that it was done.
 type Event struct {
