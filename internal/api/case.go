@@ -1,7 +1,6 @@
 package api
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"net/http"
@@ -92,11 +91,7 @@ func (s server) cases() {
 	}
 	add(s, operation{method: "GET", path: "/v1/cases", id: "cases-list", summary: "The cases that you may know of, the most urgent first"},
 		func(ctx context.Context, who policy.Person, in listIn) (*struct{ Body wire.List }, error) {
-			all, err := s.known(ctx, who)
-			if err != nil {
-				return nil, err
-			}
-			list, err := page(all, in.State, in.Find, in.After, in.Limit)
+			list, err := s.list(ctx, who, in.State, in.Find, in.After, in.Limit)
 			return &struct{ Body wire.List }{list}, err
 		})
 	add(s, operation{method: "GET", path: "/v1/cases/{case}", id: "cases-show", summary: "A case, as far as you may see it"},
@@ -160,55 +155,59 @@ func reading(c docket.Case, who policy.Person) docket.Reader {
 
 func etag(version int) string { return `"` + strconv.Itoa(version) + `"` }
 
-// known are the cases that who may know of: those of which it is a member, and
-// for a registrar of a body those that it has not taken up.
-func (s server) known(ctx context.Context, who policy.Person) ([]docket.Summary, error) {
-	one := &docket.Person{Organisation: who.Organisation, Person: who.ID}
+// list is a page of the cases that who may know of: those of which it is a member, and for a
+// registrar of a body those that it has not taken up. The database orders and cuts them; each that
+// is shown has passed the guard.
+func (s server) list(ctx context.Context, who policy.Person, state, find, after string, limit int) (wire.List, error) {
+	list := wire.List{Cases: []docket.Summary{}}
+	ask := docket.Listing{Who: docket.Person{Organisation: who.Organisation, Person: who.ID}, State: state, Limit: limit + 1}
 	if slices.Contains(who.House, policy.HouseRegistrar) {
-		one = nil
+		ask.Untaken = who.Organisation
 	}
-	all, err := s.Registry.Store.Summaries(ctx, one)
-	if err != nil {
-		return nil, err
+	var err error
+	if ask.After, err = parsePlace(after); err != nil {
+		return list, err
 	}
-	return slices.DeleteFunc(all, func(c docket.Summary) bool {
-		return s.Guard.Check(policy.Principal{Person: who}, policy.View, c.Facts()) != nil
-	}), nil
+	if find != "" {
+		ask.Limit = maxRead // names are sealed: they are found by reading
+	}
+	for {
+		rows, err := s.Registry.Store.Summaries(ctx, ask)
+		if err != nil {
+			return list, err
+		}
+		for _, c := range rows {
+			fits := strings.Contains(c.Codename, find) || strings.Contains(string(c.Developer), find) || strings.Contains(string(c.ID), find)
+			if !fits || s.Guard.Check(policy.Principal{Person: who}, policy.View, c.Facts()) != nil {
+				continue
+			}
+			if len(list.Cases) == limit {
+				list.Next = placeText(list.Cases[limit-1].Place())
+				return list, nil
+			}
+			list.Cases = append(list.Cases, c)
+		}
+		if len(rows) < ask.Limit {
+			return list, nil
+		}
+		ask.After = rows[len(rows)-1].Place()
+	}
 }
 
-// page is a page of the cases that fit, the most urgent first: those whose
-// window ends next, then those without one, then those that are over.
-func page(all []docket.Summary, state, find, after string, limit int) (wire.List, error) {
-	over := func(c docket.Summary) bool {
-		return !c.Withdrawn.IsZero() || c.Engagement == docket.Determined || c.Engagement == docket.Ended
+// maxRead is how many rows are read at once where few of them may fit.
+const maxRead = 500
+
+// placeText is a place as a list gives it for its next page.
+func placeText(p docket.Place) string { return strconv.FormatInt(p.Urgency, 36) + "." + string(p.ID) }
+
+func parsePlace(s string) (p docket.Place, err error) {
+	if s == "" {
+		return p, nil
 	}
-	all = slices.DeleteFunc(all, func(c docket.Summary) bool {
-		fits := find == "" || strings.Contains(c.Codename, find) || strings.Contains(string(c.Developer), find) || strings.Contains(string(c.ID), find)
-		return !fits || state == "open" && over(c) || state == "ended" && !over(c)
-	})
-	rank := func(c docket.Summary) int {
-		switch {
-		case over(c):
-			return 2
-		case c.Window.IsZero():
-			return 1
-		}
-		return 0
+	urgency, id, ok := strings.Cut(s, ".")
+	if p.Urgency, err = strconv.ParseInt(urgency, 36, 64); err != nil || !ok || p.Urgency < 0 {
+		return p, huma.Error422UnprocessableEntity("after is not what a page of the list gave as next")
 	}
-	slices.SortFunc(all, func(a, b docket.Summary) int {
-		return cmp.Or(cmp.Compare(rank(a), rank(b)), a.Window.Compare(b.Window), b.Opened.Compare(a.Opened), cmp.Compare(a.ID, b.ID))
-	})
-	list := wire.List{Cases: []docket.Summary{}, Total: len(all)}
-	if after != "" {
-		i := slices.IndexFunc(all, func(c docket.Summary) bool { return string(c.ID) == after })
-		if i < 0 {
-			return list, huma.Error422UnprocessableEntity("the list has changed since: begin again without after")
-		}
-		all = all[i+1:]
-	}
-	list.Cases = append(list.Cases, all[:min(limit, len(all))]...)
-	if len(list.Cases) < len(all) {
-		list.Next = string(list.Cases[len(list.Cases)-1].ID)
-	}
-	return list, nil
+	p.ID = proofhouse.CaseID(id)
+	return p, nil
 }

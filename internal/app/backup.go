@@ -351,7 +351,7 @@ const checkedAtOnce = 1024
 // checkAll reads all that the house has: every case from its first event,
 // every entry of the register, and every leaf of the log.
 func (h *House) checkAll(ctx context.Context, r *Restored) error {
-	all, err := h.docket.Summaries(ctx, nil)
+	all, err := h.docket.All(ctx)
 	if err != nil {
 		return err
 	}

@@ -76,6 +76,9 @@ func (a *App) OpenHouse(ctx context.Context, cfg HouseConfig) (_ *House, err err
 	keys := a.Vault().Records(a.Config.dir("keys", "case"))
 	h.keys = keys
 	h.docket = store.NewDocket(h.db, keys)
+	if err := h.docket.Order(ctx); err != nil {
+		return nil, err
+	}
 	h.Registry = docket.Registry{Store: h.docket}
 	if cfg.Policies == "" {
 		h.guard, err = policy.NewGuard()

@@ -104,26 +104,54 @@ func BenchmarkEvents(b *testing.B) {
 	})
 }
 
-// BenchmarkList reads what a list shows of 10,000 cases.
+// BenchmarkList reads what lists show of 10,000 cases, for a registrar who has taken up all of them:
+// the first page, one from the middle, and all by pages, which is what a search reads that finds nothing.
 func BenchmarkList(b *testing.B) {
 	rules, err := docket.ShippedProfile("institute")
 	if err != nil {
 		b.Fatal(err)
 	}
+	const cases, limit = 10_000, 51
+	rita := proofhouse.Actor{Organisation: "institute", Person: "rita", Role: proofhouse.Registrar}
 	databases(b, func(b *testing.B, fresh func(b *testing.B) string) {
 		h := benchHouse(b, fresh(b))
-		for range 10_000 {
-			openedCase(b, h, rules)
-		}
-		all, err := h.Registry.Store.Summaries(b.Context(), nil)
-		if err != nil || len(all) != 10_000 {
-			b.Fatal(len(all), err)
-		}
-		b.ResetTimer()
-		for b.Loop() {
-			if _, err := h.Registry.Store.Summaries(b.Context(), nil); err != nil {
+		for range cases {
+			if _, _, err := h.Registry.Do(b.Context(), openedCase(b, h, rules), docket.Event{By: rita, Act: docket.Accept{}}, 0, docket.Request{}, time.Now()); err != nil {
 				b.Fatal(err)
 			}
+		}
+		read := func(b *testing.B, l docket.Listing, all bool) (middle docket.Place) {
+			l.Who, l.Untaken = docket.Person{Organisation: rita.Organisation, Person: rita.Person}, rita.Organisation
+			for n := 0; ; {
+				rows, err := h.Registry.Store.Summaries(b.Context(), l)
+				if err != nil || len(rows) < l.Limit && (!all || n+len(rows) != cases) {
+					b.Fatal(n, len(rows), err)
+				}
+				n += len(rows)
+				if n >= cases/2 && middle.ID == "" {
+					middle = rows[0].Place()
+				}
+				if !all || n == cases {
+					return middle
+				}
+				l.After = rows[len(rows)-1].Place()
+			}
+		}
+		middle := read(b, docket.Listing{Limit: 500}, true)
+		for _, m := range []struct {
+			name string
+			l    docket.Listing
+			all  bool
+		}{
+			{"first", docket.Listing{Limit: limit}, false},
+			{"middle", docket.Listing{Limit: limit, After: middle}, false},
+			{"all", docket.Listing{Limit: 500}, true},
+		} {
+			b.Run(m.name, func(b *testing.B) {
+				for b.Loop() {
+					read(b, m.l, m.all)
+				}
+			})
 		}
 	})
 }

@@ -144,7 +144,7 @@ func (c *console) caseList() *cobra.Command {
 				}
 				table(w, rows...)
 				if l.Next != "" {
-					fmt.Fprintf(w, "%d of %d: go on with --after %s\n", len(l.Cases), l.Total, l.Next)
+					fmt.Fprintf(w, "there are more: go on with --after %s\n", l.Next)
 				}
 			})
 		},

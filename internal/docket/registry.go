@@ -19,8 +19,9 @@ type Store interface {
 	// Entries are those of a case whose seq is above after, in order, at most limit, each with its
 	// place in the log.
 	Entries(ctx context.Context, id proofhouse.CaseID, after, limit int) ([]Entry, error)
-	// Summaries are of all cases, in no order; with a who, of those in which it is a member.
-	Summaries(ctx context.Context, who *Person) ([]Summary, error)
+	// Summaries are a page of what lists show, the most urgent first: at most l.Limit, and fewer only
+	// at the end.
+	Summaries(ctx context.Context, l Listing) ([]Summary, error)
 	// Profile is the profile by its digest; the error is proofhouse.NotFound.
 	Profile(ctx context.Context, digest proofhouse.Digest) (*Profile, error)
 }

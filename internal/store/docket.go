@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
@@ -141,56 +140,14 @@ func (tx docketTx) Append(ctx context.Context, before, after docket.Case, r dock
 			return err
 		}
 	}
-	if err := tx.parties(ctx, before, after); err != nil {
+	if err := tx.parties(ctx, before.Summary(), after.Summary()); err != nil {
 		return err
 	}
 	return tx.d.append(ctx, tx.Tx, e, r.At)
 }
 
-// parties keeps by whom the case is found.
-func (tx docketTx) parties(ctx context.Context, before, after docket.Case) error {
-	was, is := people(before), people(after)
-	for _, p := range is {
-		if slices.Contains(was, p) {
-			continue
-		}
-		who, err := tx.d.blind(p)
-		if err != nil {
-			return err
-		}
-		if err := tx.q.AddParty(ctx, query.AddPartyParams{Review: string(after.ID), Who: who}); err != nil {
-			return err
-		}
-	}
-	for _, p := range was {
-		if slices.Contains(is, p) {
-			continue
-		}
-		who, err := tx.d.blind(p)
-		if err != nil {
-			return err
-		}
-		if err := tx.q.RemoveParty(ctx, query.RemovePartyParams{Review: string(after.ID), Who: who}); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func people(c docket.Case) []docket.Person {
-	var all []docket.Person
-	for _, m := range c.Members {
-		if p := (docket.Person{Organisation: m.Organisation, Person: m.Person}); !slices.Contains(all, p) {
-			all = append(all, p)
-		}
-	}
-	return all
-}
-
 // blind is a person's name for looking up, which tells nobody who it is.
-func (d *Docket) blind(p docket.Person) ([]byte, error) {
-	return d.keys.Blind(houseKey, fmt.Appendf(nil, "person\n%s\n%s", p.Organisation, p.Person))
-}
+func (d *Docket) blind(p docket.Person) ([]byte, error) { return d.finder(person(p)) }
 
 // EndAccess implements docket.Tx.
 func (tx docketTx) EndAccess(ctx context.Context, id proofhouse.CaseID, grant docket.GrantID, now time.Time) error {
@@ -244,42 +201,6 @@ func (tx docketTx) request(r docket.Request) (who, name []byte, err error) {
 	}
 	name, err = tx.d.keys.Blind(houseKey, []byte("request\n"+r.Key))
 	return who, name, err
-}
-
-// Summaries implements docket.Store.
-func (d *Docket) Summaries(ctx context.Context, who *docket.Person) ([]docket.Summary, error) {
-	q := query.New(d.sql)
-	var rows []query.ReviewsRow
-	if who == nil {
-		all, err := q.Reviews(ctx)
-		if err != nil {
-			return nil, d.dialect.explain(err)
-		}
-		rows = all
-	} else {
-		name, err := d.blind(*who)
-		if err != nil {
-			return nil, err
-		}
-		theirs, err := q.ReviewsOf(ctx, name)
-		if err != nil {
-			return nil, d.dialect.explain(err)
-		}
-		for _, row := range theirs {
-			rows = append(rows, query.ReviewsRow(row))
-		}
-	}
-	all := make([]docket.Summary, len(rows))
-	for i, row := range rows {
-		plain, err := d.keys.Open(houseKey, aboutReview(proofhouse.CaseID(row.ID)), row.Sealed)
-		if err != nil {
-			return nil, err
-		}
-		if err := json.Unmarshal(plain, &all[i]); err != nil {
-			return nil, proofhouse.Errorf(proofhouse.Integrity, err, "the list of cases is damaged")
-		}
-	}
-	return all, nil
 }
 
 func aboutReview(id proofhouse.CaseID) []byte { return []byte("review\n" + string(id)) }

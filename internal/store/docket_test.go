@@ -73,7 +73,7 @@ func TestDocket(t *testing.T) {
 		do(t, r, "case-1", dev, docket.Lend{Grant: "body", To: "institute"})
 		do(t, r, "case-1", dev, docket.Share{Grant: "bank", To: "bank"})
 		do(t, r, "case-1", registrar, docket.Join{Member: evaluator})
-		eve := &docket.Person{Organisation: "institute", Person: "eve"}
+		eve := docket.Listing{Who: docket.Person{Organisation: "institute", Person: "eve"}, Limit: 10}
 		if all := must[[]docket.Summary](t)(d.Summaries(t.Context(), eve)); len(all) != 1 || all[0].ID != "case-1" || all[0].Codename != "heron" {
 			t.Errorf("the evaluator finds %+v", all)
 		}
@@ -81,7 +81,7 @@ func TestDocket(t *testing.T) {
 		if all := must[[]docket.Summary](t)(d.Summaries(t.Context(), eve)); len(all) != 0 {
 			t.Errorf("having left, the evaluator finds %+v", all)
 		}
-		if all := must[[]docket.Summary](t)(d.Summaries(t.Context(), nil)); len(all) != 2 {
+		if all := must[[]docket.Summary](t)(d.All(t.Context())); len(all) != 2 {
 			t.Errorf("there are %d cases", len(all))
 		}
 		withdrawn := do(t, r, "case-1", dev, docket.Withdraw{})

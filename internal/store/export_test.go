@@ -5,9 +5,33 @@ import (
 	"time"
 
 	"proofhouse/internal/ledger"
+	"proofhouse/internal/proofhouse"
 )
 
 // Accept is append in a transaction of its own.
 func (s Outbox) Accept(ctx context.Context, e ledger.Entry, at time.Time) error {
 	return s.Update(ctx, func(tx Tx) error { return s.append(ctx, tx, e, at) })
+}
+
+// Unorder takes back what lists are ordered by, as if the database were older than that.
+func (d *Docket) Unorder(ctx context.Context, bodies ...proofhouse.OrganisationID) error {
+	if _, err := d.sql.ExecContext(ctx, "UPDATE review_party SET urgency = 0"); err != nil {
+		return err
+	}
+	for _, body := range bodies {
+		who, err := d.finder(untaken(body))
+		if err != nil {
+			return err
+		}
+		if _, err := d.sql.ExecContext(ctx, "DELETE FROM review_party WHERE who = $1", who); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Damage takes a byte from what lists show of a case.
+func (d *Docket) Damage(ctx context.Context, id proofhouse.CaseID) error {
+	_, err := d.sql.ExecContext(ctx, "UPDATE review SET sealed = substr(sealed, 2) WHERE id = $1", string(id))
+	return err
 }

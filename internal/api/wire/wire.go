@@ -69,7 +69,6 @@ type Open struct {
 // List is a page of cases, the most urgent first.
 type List struct {
 	Cases []docket.Summary `json:"cases" nullable:"false"`
-	Total int              `json:"total" doc:"how many there are in all"`
 	Next  string           `json:"next,omitempty" doc:"what to give as after for the next page"`
 }
 

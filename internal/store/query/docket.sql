@@ -8,10 +8,20 @@ UPDATE review SET version = version + 1, sealed = sqlc.arg(sealed) WHERE id = sq
 SELECT id, sealed FROM review ORDER BY id;
 
 -- name: ReviewsOf :many
-SELECT review.id, review.sealed FROM review JOIN review_party ON review_party.review = review.id WHERE review_party.who = sqlc.arg(who) ORDER BY review.id;
+SELECT review_party.urgency, review.id, review.sealed FROM review_party JOIN review ON review.id = review_party.review
+WHERE review_party.who = sqlc.arg(who) AND review_party.urgency >= sqlc.arg(after_urgency) AND review_party.urgency < sqlc.arg(below)
+  AND (review_party.urgency > sqlc.arg(after_urgency) OR review_party.review > sqlc.arg(after_id))
+ORDER BY review_party.urgency, review_party.review
+LIMIT sqlc.arg(most);
+
+-- name: UnorderedReviews :many
+SELECT id, sealed FROM review
+WHERE id > sqlc.arg(after) AND id IN (SELECT review_party.review FROM review_party WHERE review_party.urgency = 0)
+ORDER BY id LIMIT sqlc.arg(most);
 
 -- name: AddParty :exec
-INSERT INTO review_party (review, who) VALUES (sqlc.arg(review), sqlc.arg(who)) ON CONFLICT (who, review) DO NOTHING;
+INSERT INTO review_party (review, who, urgency) VALUES (sqlc.arg(review), sqlc.arg(who), sqlc.arg(urgency))
+ON CONFLICT (who, review) DO UPDATE SET urgency = excluded.urgency;
 
 -- name: RemoveParty :exec
 DELETE FROM review_party WHERE review = sqlc.arg(review) AND who = sqlc.arg(who);

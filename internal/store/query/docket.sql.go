@@ -35,16 +35,18 @@ func (q *Queries) AddEntry(ctx context.Context, arg AddEntryParams) error {
 }
 
 const addParty = `-- name: AddParty :exec
-INSERT INTO review_party (review, who) VALUES ($1, $2) ON CONFLICT (who, review) DO NOTHING
+INSERT INTO review_party (review, who, urgency) VALUES ($1, $2, $3)
+ON CONFLICT (who, review) DO UPDATE SET urgency = excluded.urgency
 `
 
 type AddPartyParams struct {
-	Review string
-	Who    []byte
+	Review  string
+	Who     []byte
+	Urgency int64
 }
 
 func (q *Queries) AddParty(ctx context.Context, arg AddPartyParams) error {
-	_, err := q.db.ExecContext(ctx, addParty, arg.Review, arg.Who)
+	_, err := q.db.ExecContext(ctx, addParty, arg.Review, arg.Who, arg.Urgency)
 	return err
 }
 
@@ -280,16 +282,35 @@ func (q *Queries) Reviews(ctx context.Context) ([]ReviewsRow, error) {
 }
 
 const reviewsOf = `-- name: ReviewsOf :many
-SELECT review.id, review.sealed FROM review JOIN review_party ON review_party.review = review.id WHERE review_party.who = $1 ORDER BY review.id
+SELECT review_party.urgency, review.id, review.sealed FROM review_party JOIN review ON review.id = review_party.review
+WHERE review_party.who = $1 AND review_party.urgency >= $2 AND review_party.urgency < $3
+  AND (review_party.urgency > $2 OR review_party.review > $4)
+ORDER BY review_party.urgency, review_party.review
+LIMIT $5
 `
 
-type ReviewsOfRow struct {
-	ID     string
-	Sealed []byte
+type ReviewsOfParams struct {
+	Who          []byte
+	AfterUrgency int64
+	Below        int64
+	AfterID      string
+	Most         int32
 }
 
-func (q *Queries) ReviewsOf(ctx context.Context, who []byte) ([]ReviewsOfRow, error) {
-	rows, err := q.db.QueryContext(ctx, reviewsOf, who)
+type ReviewsOfRow struct {
+	Urgency int64
+	ID      string
+	Sealed  []byte
+}
+
+func (q *Queries) ReviewsOf(ctx context.Context, arg ReviewsOfParams) ([]ReviewsOfRow, error) {
+	rows, err := q.db.QueryContext(ctx, reviewsOf,
+		arg.Who,
+		arg.AfterUrgency,
+		arg.Below,
+		arg.AfterID,
+		arg.Most,
+	)
 	if err != nil {
 		return nil, err
 	}
@@ -297,7 +318,7 @@ func (q *Queries) ReviewsOf(ctx context.Context, who []byte) ([]ReviewsOfRow, er
 	var items []ReviewsOfRow
 	for rows.Next() {
 		var i ReviewsOfRow
-		if err := rows.Scan(&i.ID, &i.Sealed); err != nil {
+		if err := rows.Scan(&i.Urgency, &i.ID, &i.Sealed); err != nil {
 			return nil, err
 		}
 		items = append(items, i)
@@ -320,6 +341,45 @@ func (q *Queries) Rules(ctx context.Context, digest string) (string, error) {
 	var body string
 	err := row.Scan(&body)
 	return body, err
+}
+
+const unorderedReviews = `-- name: UnorderedReviews :many
+SELECT id, sealed FROM review
+WHERE id > $1 AND id IN (SELECT review_party.review FROM review_party WHERE review_party.urgency = 0)
+ORDER BY id LIMIT $2
+`
+
+type UnorderedReviewsParams struct {
+	After string
+	Most  int32
+}
+
+type UnorderedReviewsRow struct {
+	ID     string
+	Sealed []byte
+}
+
+func (q *Queries) UnorderedReviews(ctx context.Context, arg UnorderedReviewsParams) ([]UnorderedReviewsRow, error) {
+	rows, err := q.db.QueryContext(ctx, unorderedReviews, arg.After, arg.Most)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []UnorderedReviewsRow
+	for rows.Next() {
+		var i UnorderedReviewsRow
+		if err := rows.Scan(&i.ID, &i.Sealed); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const waitingEntries = `-- name: WaitingEntries :many

@@ -67,8 +67,9 @@ type Review struct {
 }
 
 type ReviewParty struct {
-	Review string
-	Who    []byte
+	Review  string
+	Who     []byte
+	Urgency int64
 }
 
 type Revocation struct {

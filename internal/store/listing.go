@@ -1,0 +1,170 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"proofhouse/internal/docket"
+	"proofhouse/internal/proofhouse"
+	"proofhouse/internal/store/query"
+)
+
+// Summaries implements docket.Store. Only the rows that it gives are opened.
+func (d *Docket) Summaries(ctx context.Context, l docket.Listing) ([]docket.Summary, error) {
+	from, below := l.Range()
+	after := l.After
+	if after.Urgency < from {
+		after = docket.Place{Urgency: from}
+	}
+	names := []string{person(l.Who)}
+	if l.Untaken != "" {
+		names = append(names, untaken(l.Untaken))
+	}
+	most := min(l.Limit, page)
+	var rows []query.ReviewsOfRow
+	for _, name := range names {
+		who, err := d.finder(name)
+		if err != nil {
+			return nil, err
+		}
+		found, err := query.New(d.sql).ReviewsOf(ctx, query.ReviewsOfParams{Who: who, AfterUrgency: after.Urgency, AfterID: string(after.ID), Below: below, Most: int32(most)}) //nolint:gosec // bounded
+		if err != nil {
+			return nil, d.dialect.explain(err)
+		}
+		rows = append(rows, found...)
+	}
+	// The first of both are among the first of each.
+	slices.SortFunc(rows, func(a, b query.ReviewsOfRow) int {
+		return cmp.Or(cmp.Compare(a.Urgency, b.Urgency), cmp.Compare(a.ID, b.ID))
+	})
+	rows = slices.CompactFunc(rows, func(a, b query.ReviewsOfRow) bool { return a.ID == b.ID })
+	rows = rows[:min(most, len(rows))]
+	all := make([]docket.Summary, len(rows))
+	for i, row := range rows {
+		s, err := d.summary(row.ID, row.Sealed)
+		if err != nil {
+			return nil, err
+		}
+		if s.Urgency() != row.Urgency {
+			return nil, proofhouse.Errorf(proofhouse.Integrity, nil, "the list of cases is not in the order of what it says")
+		}
+		all[i] = s
+	}
+	return all, nil
+}
+
+// All are the summaries of all cases, by id, for whoever checks a whole house.
+func (d *Docket) All(ctx context.Context) ([]docket.Summary, error) {
+	rows, err := query.New(d.sql).Reviews(ctx)
+	if err != nil {
+		return nil, d.dialect.explain(err)
+	}
+	all := make([]docket.Summary, len(rows))
+	for i, row := range rows {
+		if all[i], err = d.summary(row.ID, row.Sealed); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+func (d *Docket) summary(id string, sealed []byte) (s docket.Summary, err error) {
+	plain, err := d.keys.Open(houseKey, aboutReview(proofhouse.CaseID(id)), sealed)
+	if err != nil {
+		return s, err
+	}
+	if err := json.Unmarshal(plain, &s); err != nil {
+		return s, proofhouse.Errorf(proofhouse.Integrity, err, "the list of cases is damaged")
+	}
+	return s, nil
+}
+
+// finders are by what a case is found: its members and, until it is taken up,
+// the body that it waits for.
+func finders(s docket.Summary) (all []string) {
+	for _, m := range s.Members {
+		if p := person(docket.Person{Organisation: m.Organisation, Person: m.Person}); !slices.Contains(all, p) {
+			all = append(all, p)
+		}
+	}
+	if s.Version > 0 && s.Accepted.IsZero() {
+		all = append(all, untaken(s.Body))
+	}
+	return all
+}
+
+func person(p docket.Person) string { return fmt.Sprintf("person\n%s\n%s", p.Organisation, p.Person) }
+
+func untaken(body proofhouse.OrganisationID) string { return "untaken by\n" + string(body) }
+
+// finder is what the database has in place of a name: it tells nobody whose it is.
+func (d *Docket) finder(name string) ([]byte, error) { return d.keys.Blind(houseKey, []byte(name)) }
+
+// parties keeps by whom the case is found, and where it stands in their lists.
+func (tx docketTx) parties(ctx context.Context, before, after docket.Summary) error {
+	was, is := finders(before), finders(after)
+	moved := before.Version > 0 && before.Urgency() != after.Urgency()
+	for _, name := range is {
+		if !moved && slices.Contains(was, name) {
+			continue
+		}
+		if err := tx.d.found(ctx, tx.Tx, name, after); err != nil {
+			return err
+		}
+	}
+	for _, name := range was {
+		if slices.Contains(is, name) {
+			continue
+		}
+		who, err := tx.d.finder(name)
+		if err != nil {
+			return err
+		}
+		if err := tx.q.RemoveParty(ctx, query.RemovePartyParams{Review: string(after.ID), Who: who}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// found puts a case in the list of who finds it by name.
+func (d *Docket) found(ctx context.Context, tx Tx, name string, s docket.Summary) error {
+	who, err := d.finder(name)
+	if err != nil {
+		return err
+	}
+	return tx.q.AddParty(ctx, query.AddPartyParams{Review: string(s.ID), Who: who, Urgency: s.Urgency()})
+}
+
+// Order works out where cases stand in lists that were kept before the database ordered them.
+func (d *Docket) Order(ctx context.Context) error {
+	for after := ""; ; {
+		rows, err := query.New(d.sql).UnorderedReviews(ctx, query.UnorderedReviewsParams{After: after, Most: page})
+		if err != nil {
+			return d.dialect.explain(err)
+		}
+		if len(rows) == 0 {
+			return nil
+		}
+		if err := d.Update(ctx, func(tx Tx) error {
+			for _, row := range rows {
+				s, err := d.summary(row.ID, row.Sealed)
+				if err != nil {
+					return err
+				}
+				for _, name := range finders(s) {
+					if err := d.found(ctx, tx, name, s); err != nil {
+						return err
+					}
+				}
+			}
+			return nil
+		}); err != nil {
+			return err
+		}
+		after = rows[len(rows)-1].ID
+	}
+}
