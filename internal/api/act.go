@@ -54,6 +54,7 @@ func (s server) acts() {
 	act[docket.Sponsor](s)
 	act[docket.Decline](s)
 	act[docket.Appeal](s)
+	act[docket.MakePart](s)
 }
 
 // actIn is an act on its way in.

@@ -32,6 +32,8 @@ type House struct {
 	Claim func(ctx context.Context, code string, o policy.Organisation, p policy.Person, now time.Time) (token string, err error)
 	// People is the register of organisations and people.
 	People People
+	// Artifacts is what is sealed.
+	Artifacts Artifacts
 	// Record is what the public log and the bundles are asked for.
 	Record Record
 	// Now is the house's clock.
@@ -62,6 +64,7 @@ func New(h House) http.Handler {
 	s.record()
 	s.reports()
 	s.people()
+	s.artifacts()
 	return headers(mux)
 }
 

@@ -130,7 +130,7 @@ func (s server) find(ctx context.Context, who policy.Person, id proofhouse.CaseI
 
 // show is c as who may see it.
 func (s server) show(c docket.Case, who policy.Person, now time.Time) *caseOut {
-	reader := reading(c, who)
+	reader := s.reading(c, who)
 	seen := c.SeenBy(reader)
 	state := seen.At(now)
 	out := wire.Case{Case: seen, Profile: wire.ProfileOf(c.Rules), State: state, Clocks: seen.Clocks(), Roles: reader.Roles}
@@ -145,10 +145,26 @@ func (s server) show(c docket.Case, who policy.Person, now time.Time) *caseOut {
 
 // reading is who as a reader of a case that it was found to see. A security
 // officer of the house who is no member sees it through a broken glass, as that.
-func reading(c docket.Case, who policy.Person) docket.Reader {
+func (s server) reading(c docket.Case, who policy.Person) docket.Reader {
 	r := c.Reader(docket.Person{Organisation: who.Organisation, Person: who.ID})
 	if len(r.Roles) == 0 && !c.Accepted.IsZero() && slices.Contains(who.House, policy.HouseSecurityOfficer) {
 		r.Roles = []proofhouse.Role{proofhouse.SecurityOfficer}
+	}
+	if len(c.Artifacts) == 0 {
+		return r
+	}
+	// The answer is one for all of a compartment that somebody brought.
+	type alike struct{ compartment, by string }
+	knows, f := map[alike]bool{}, c.Facts()
+	for _, a := range c.Artifacts {
+		sealed := a.Sealed(f)
+		k := alike{sealed.Compartment, sealed.By}
+		if _, asked := knows[k]; !asked {
+			knows[k] = s.Guard.Check(policy.Principal{Person: who}, policy.Know, sealed) == nil
+		}
+		if knows[k] {
+			r.Artifacts = append(r.Artifacts, a.ID)
+		}
 	}
 	return r
 }

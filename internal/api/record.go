@@ -148,7 +148,7 @@ func (s server) events(ctx context.Context, c docket.Case, who policy.Person, af
 	if err != nil {
 		return nil, err
 	}
-	reader := reading(c, who)
+	reader := s.reading(c, who)
 	out := make([]wire.Event, len(entries))
 	for i, e := range entries {
 		r := e.Record

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"proofhouse/internal/ledger"
@@ -64,9 +65,14 @@ func (a *App) Backup(ctx context.Context, folder, database string, now time.Time
 	if b.Rows, err = copyDatabase(ctx, database, "sqlite:"+filepath.Join(folder, backupDatabase), b.Leaves); err != nil {
 		return b, err
 	}
-	if b.Bodies, _, err = copyBodies(a.Config.dir("vault"), filepath.Join(folder, backupVault), true); err != nil {
+	if b.Bodies, _, err = copyBodies(a.Config.dir("vault"), filepath.Join(folder, backupVault), everyBody); err != nil {
 		return b, err
 	}
+	ofCases, _, err := copyBodies(a.Config.dir("vault", "case"), filepath.Join(folder, backupVault, "case"), everyBody)
+	if err != nil {
+		return b, err
+	}
+	b.Bodies += ofCases
 	if b.Database, err = digestOf(filepath.Join(folder, backupDatabase)); err != nil {
 		return b, err
 	}
@@ -94,22 +100,30 @@ func copyDatabase(ctx context.Context, from, to string, logged uint64) (rows int
 	return rows, errors.Join(err, target.Close())
 }
 
+// everyBody wants all.
+func everyBody(string, string) bool { return true }
+
+func exists(name string) bool {
+	_, err := os.Lstat(name)
+	return err == nil
+}
+
 // copyBodies copies the sealed bodies of a vault's folder, and no heads and no
-// keys. Compartments that are not in the target are made, or else left out.
-func copyBodies(from, to string, create bool) (copied, left int, err error) {
+// keys: those that wants says, by compartment and file.
+func copyBodies(from, to string, wants func(compartment, body string) bool) (copied, left int, err error) {
 	names, err := filepath.Glob(filepath.Join(from, "*", "*.body"))
 	if err != nil {
 		return 0, 0, err
 	}
 	for _, name := range names {
-		dir := filepath.Join(to, filepath.Base(filepath.Dir(name)))
-		if create {
-			if err := os.MkdirAll(dir, 0o700); err != nil {
-				return copied, left, copyError(err)
-			}
-		} else if _, err := os.Stat(dir); err != nil {
+		compartment := filepath.Base(filepath.Dir(name))
+		if !wants(compartment, filepath.Base(name)) {
 			left++
 			continue
+		}
+		dir := filepath.Join(to, compartment)
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return copied, left, copyError(err)
 		}
 		err := copyFile(name, filepath.Join(dir, filepath.Base(name)))
 		if errors.Is(err, fs.ErrNotExist) {
@@ -175,7 +189,7 @@ type RestoreRequest struct {
 type Restored struct {
 	Backup Backup `json:"backup"`
 	Bodies int    `json:"bodies"`
-	// BodiesLeft are of compartments whose keys are not here.
+	// BodiesLeft are those whose keys are not here, or were destroyed.
 	BodiesLeft int `json:"bodies_left"`
 	Cases      int `json:"cases"`    // whose every event was applied again
 	Events     int `json:"events"`   // of these
@@ -242,9 +256,19 @@ func (a *App) Restore(ctx context.Context, req RestoreRequest, now time.Time) (r
 	if err := h.checkAll(ctx, &r); err != nil {
 		return r, err
 	}
-	if r.Bodies, r.BodiesLeft, err = copyBodies(filepath.Join(req.Folder, backupVault), a.Config.dir("vault"), false); err != nil {
+	if r.Bodies, r.BodiesLeft, err = copyBodies(filepath.Join(req.Folder, backupVault), a.Config.dir("vault"), func(compartment, _ string) bool {
+		return exists(a.Config.dir("vault", compartment))
+	}); err != nil {
 		return r, err
 	}
+	// What was destroyed since has no head, and comes to nothing.
+	ofCases, left, err := copyBodies(filepath.Join(req.Folder, backupVault, "case"), a.Config.dir("vault", "case"), func(compartment, body string) bool {
+		return exists(a.Config.dir("keys", "artifact", compartment, strings.TrimSuffix(body, ".body")+".head"))
+	})
+	if err != nil {
+		return r, err
+	}
+	r.Bodies, r.BodiesLeft = r.Bodies+ofCases, r.BodiesLeft+left
 	if len(r.Lost) > 0 || len(r.Unopened) > 0 {
 		return r, proofhouse.Errorf(proofhouse.Failed, nil, "the house is put back, but %d leaves of the log are explained by no entry and the keys of %d cases are not here", len(r.Lost), len(r.Unopened))
 	}
@@ -272,7 +296,7 @@ func readBackup(folder string) (b Backup, err error) {
 
 // restorable says whether this data folder has the keys and nothing else of a house.
 func (a *App) restorable() error {
-	for _, pattern := range []string{"house.db", "log", filepath.Join("vault", "*", "*.body")} {
+	for _, pattern := range []string{"house.db", "log", filepath.Join("vault", "*", "*.body"), filepath.Join("vault", "case", "*", "*.body")} {
 		if there, err := filepath.Glob(a.Config.dir(pattern)); err != nil || len(there) > 0 {
 			return proofhouse.Errorf(proofhouse.Conflict, err, "the data folder holds a house already: restore into one that has the keys and nothing else")
 		}

@@ -51,6 +51,7 @@ type House struct {
 	db        *store.DB
 	docket    *store.Docket
 	keys      *vault.Records
+	artifacts *vault.Artifacts
 	guard     *policy.Guard
 	key       *ledger.Key // the log's
 	log       *posix.Log
@@ -59,7 +60,7 @@ type House struct {
 
 // OpenHouse opens the house of cases in this data folder. In order: the
 // database, which needs nothing; the keys of its rows; the rules; the log's
-// key and then the log.
+// key and then the log; at last the artifacts.
 func (a *App) OpenHouse(ctx context.Context, cfg HouseConfig) (_ *House, err error) {
 	if cfg.Database == "" {
 		cfg.Database = a.database()
@@ -109,6 +110,11 @@ func (a *App) OpenHouse(ctx context.Context, cfg HouseConfig) (_ *House, err err
 		return nil, err
 	}
 	h.sequencer = ledger.NewSequencer(h.docket, h.log)
+	h.artifacts = a.Vault().Artifacts(a.Config.dir("vault", "case"), a.Config.dir("keys", "artifact"))
+	// What a process that died had sealed and not named, by whether the record has it.
+	if err := h.artifacts.Settle(h.recorded(ctx)); err != nil {
+		return nil, err
+	}
 	return h, nil
 }
 
@@ -147,6 +153,9 @@ func (h *House) LogKey() string { return h.log.Key().String() }
 // Close lets go of the log and the database, in that order.
 func (h *House) Close() error {
 	var errs []error
+	if h.artifacts != nil {
+		errs = append(errs, h.artifacts.Close())
+	}
 	if h.log != nil {
 		errs = append(errs, h.log.Close())
 	}
@@ -204,11 +213,13 @@ func (h *House) Serve(ctx context.Context, addr string, ready func(url string)) 
 
 func (h *House) handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("/v1/", api.New(api.House{
+	cases := api.New(api.House{
 		Registry: h.Registry, Guard: h.guard, Record: h, Now: time.Now, Version: Version, Wake: h.sequencer.Wake,
-		Claim: h.Directory.Redeem, People: h.Directory,
+		Claim: h.Directory.Redeem, People: h.Directory, Artifacts: h,
 		Who: h.Directory.Authenticate,
-	}))
+	})
+	mux.Handle("/v1/", cases)
+	mux.Handle("POST /v1/cases/{case}/artifacts", patient(cases))
 	mux.Handle("GET /log/", http.StripPrefix("/log/", publicLog(h.app.Config.dir("log"))))
 	return mux
 }

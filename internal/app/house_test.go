@@ -31,7 +31,7 @@ type served struct {
 }
 
 // people of the tests, by organisation.
-var townsfolk = map[string][]string{"institute": {"ann", "rita", "eve", "otto"}, "lab": {"ada", "bob"}, "cyber-centre": {"carl"}, "bank": {"pat"}}
+var townsfolk = map[string][]string{"institute": {"ann", "rita", "eve", "otto"}, "lab": {"ada", "bob"}, "cyber-centre": {"carl"}, "bank": {"pat"}, "audit": {"al"}}
 
 func serveHouse(t *testing.T, data, database string) *served {
 	t.Helper()

@@ -72,7 +72,7 @@ func (c *console) cases() *cobra.Command {
 			return docket.Announce{Date: t, Note: note}, err
 		}),
 	)
-	cmd.AddCommand(c.caseRequests()...)
+	cmd.AddCommand(append(c.caseRequests(), c.artifact())...)
 	return cmd
 }
 

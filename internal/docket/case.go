@@ -55,6 +55,9 @@ type Case struct {
 	Exhibits []Exhibit `json:"exhibits"`
 	// Reports are the versions of the case's report, in order.
 	Reports []FiledReport `json:"reports"`
+	// Artifacts are what the vault has sealed for the case, and Parts its compartments there besides its own.
+	Artifacts []Artifact `json:"artifacts"`
+	Parts     []Part     `json:"parts"`
 	// Citations are of earlier cases.
 	Citations      []Citation      `json:"citations"`
 	Consultations  []Consultation  `json:"consultations"`

@@ -17,6 +17,16 @@ func (c Case) Facts() policy.Case {
 	return f
 }
 
+// Sealed is an artifact of c's as the guard knows it, for what takes two approvers.
+func (f Artifact) Sealed(c policy.Case) policy.Artifact {
+	return policy.Artifact{Case: c, ID: string(f.ID), Compartment: f.Compartment, Marking: f.Marking, By: policy.NameOf(f.By.Organisation, f.By.Person)}
+}
+
+// Evidence is an artifact of c's as the guard knows it, for reading it as it is.
+func (f Artifact) Evidence(c policy.Case) policy.Evidence {
+	return policy.Evidence{Case: c, ID: string(f.ID), Compartment: f.Compartment, Marking: f.Marking, By: policy.NameOf(f.By.Organisation, f.By.Person)}
+}
+
 // Facts are enough to know whether the case may be seen, and not who may sign.
 func (s Summary) Facts() policy.Case {
 	return policy.Case{ID: s.ID, Developer: s.Developer, Body: s.Body, Members: s.Members, TakenUp: !s.Accepted.IsZero()}

@@ -59,6 +59,12 @@ const (
 	KindAppeal   Kind = "appeal for a partner"
 )
 
+// The acts of what is sealed.
+const (
+	KindSeal     Kind = "seal an artifact"
+	KindMakePart Kind = "make a compartment"
+)
+
 // Kinds are all acts, in the order of the page that lists them.
 var Kinds = []Kind{
 	KindOpen, KindAccept, KindJoin, KindLeave, KindAsk, KindPlan, KindLend, KindEnd, KindPause, KindResume, KindMoveWindow,
@@ -66,6 +72,7 @@ var Kinds = []Kind{
 	KindRegister, KindCountersign, KindStartRun, KindFinishRun, KindAttach, KindCite, KindConsult, KindAnswer, KindWaive, KindDetermine, KindReconsider, KindAppoint,
 	KindFileReport, KindPublishReport,
 	KindPublish, KindNominate, KindSponsor, KindDecline, KindAppeal,
+	KindSeal, KindMakePart,
 }
 
 // Move says when an act is permitted. What besides depends on the act's own
@@ -128,8 +135,10 @@ func (k Kind) Move() Move {
 		return Move{By: []proofhouse.Role{proofhouse.Evaluator, proofhouse.Tester}}
 	case KindFinishRun:
 		return Move{By: []proofhouse.Role{proofhouse.Evaluator, proofhouse.Tester}, Withdrawn: true}
-	case KindAttach:
+	case KindAttach, KindSeal:
 		return Move{By: []proofhouse.Role{proofhouse.Developer, proofhouse.Registrar, proofhouse.Evaluator, proofhouse.Consultee, proofhouse.Tester}}
+	case KindMakePart:
+		return Move{By: []proofhouse.Role{proofhouse.Developer, proofhouse.Registrar, proofhouse.SecurityOfficer}}
 	case KindCite:
 		return Move{By: []proofhouse.Role{proofhouse.Registrar, proofhouse.Evaluator, proofhouse.Tester}}
 	case KindConsult:

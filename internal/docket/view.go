@@ -10,6 +10,8 @@ import (
 type Reader struct {
 	Organisation proofhouse.OrganisationID
 	Roles        []proofhouse.Role
+	// Artifacts are those of which the guard lets it know.
+	Artifacts []proofhouse.Digest
 }
 
 // Reader is somebody as a reader of c.
@@ -69,6 +71,7 @@ func (c Case) SeenBy(r Reader) Case {
 	for i := range seen.Reports {
 		seen.Reports[i].Report, seen.Reports[i].Salt = Report{}, Salt{}
 	}
+	seen.Artifacts = slices.DeleteFunc(slices.Clone(c.Artifacts), func(a Artifact) bool { return !slices.Contains(r.Artifacts, a.ID) })
 	if r.whole() {
 		return seen
 	}
@@ -104,7 +107,9 @@ func (c Case) SeenBy(r Reader) Case {
 
 // Sees says whether r may read what an act says, and not only that it was done.
 func (r Reader) Sees(a Act) bool {
-	switch a.(type) {
+	switch a := a.(type) {
+	case Seal:
+		return r.whole() && slices.Contains(r.Artifacts, a.ID)
 	case Register:
 		return r.any(proofhouse.Registrar)
 	case FileReport:

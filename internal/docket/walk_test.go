@@ -149,6 +149,7 @@ func determinationActs(c Case, _ time.Time) []Act {
 		Countersign{Version: 1},
 		Appoint{"indie"},
 		Attach{digestOf("report"), "red-team report", "elsewhere"},
+		Seal{digestOf("log"), "case-1", "run.log", "text/plain", 7, proofhouse.Amber, "elsewhere"},
 		Cite{"case-0", []proofhouse.Digest{digestOf("x")}, "another system prompt"},
 		Answer{View: Agrees, Reason: "yes"},
 		Answer{View: Dissents, Reason: "no"},
@@ -288,6 +289,12 @@ func promises(t *testing.T, c Case, now time.Time, acts func(Case, time.Time) []
 			if !reflect.DeepEqual(told, c) {
 				t.Errorf("to %s changed something else", a.Kind())
 			}
+		}
+	}
+	if sealed, err := c.Apply(Event{dev, Seal{digestOf("x"), "case-1", "x", "text/plain", 7, proofhouse.Amber, "elsewhere"}}, now); err == nil {
+		sealed.Artifacts, sealed.Version, sealed.Changed = c.Artifacts, c.Version, c.Changed
+		if !reflect.DeepEqual(sealed, c) {
+			t.Error("what was sealed changed something else")
 		}
 	}
 	// It can share with any partner, and the partner has the model at once.

@@ -171,11 +171,26 @@ func rows() []row {
 	otherArtifact := artifact
 	otherArtifact.Compartment = "exploits"
 	heldArtifact := artifact
-	heldArtifact.Case.Held = true
+	heldArtifact.Held = true
+	own := func(who Principal) Evidence {
+		e := other
+		e.By = who.Person.Name()
+		return e
+	}
 	all = append(all,
 		row{"read evidence", ReadEvidence, always(evidence)},
 		row{"read evidence, red", ReadEvidence, always(red)},
 		row{"read evidence, other compartment", ReadEvidence, always(other)},
+		row{"read evidence, own, other compartment", ReadEvidence, func(who Principal) Resource { return own(who) }},
+		row{"read evidence, own, red", ReadEvidence, func(who Principal) Resource {
+			e := own(who)
+			e.Marking = proofhouse.Red
+			return e
+		}},
+		row{"know of what is sealed, own, other compartment", Know, func(who Principal) Resource {
+			return Artifact{Case: taken, ID: "o", Compartment: "exploits", Marking: proofhouse.Amber, By: who.Person.Name()}
+		}},
+		row{"know of what is sealed, other compartment", Know, always(otherArtifact)},
 		row{"unseal", Unseal, approved(artifact, nil)},
 		row{"unseal, red", Unseal, approved(redArtifact, nil)},
 		row{"unseal, other compartment", Unseal, approved(otherArtifact, nil)},

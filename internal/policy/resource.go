@@ -63,6 +63,7 @@ type Evidence struct {
 	ID          string
 	Compartment string
 	Marking     proofhouse.Marking
+	By          string // the name of who brought it, or ""
 }
 
 func (Evidence) kind() string       { return "evidence" }
@@ -71,7 +72,7 @@ func (Evidence) approval() Approval { return Approval{} }
 func (e Evidence) entity() Entity {
 	return Entity{
 		Type: "Evidence", ID: e.ID, Parents: []Entity{e.Case.entity()},
-		Attrs: Attrs{"compartment": e.Compartment, "marking": string(e.Marking)},
+		Attrs: Attrs{"compartment": e.Compartment, "marking": string(e.Marking), "by": e.By},
 	}
 }
 
@@ -81,6 +82,9 @@ type Artifact struct {
 	ID          string
 	Compartment string
 	Marking     proofhouse.Marking
+	By          string // the name of who brought it, or ""
+	// Held says that a legal hold is on it.
+	Held bool
 	// Approved is of the request that is being carried out.
 	Approved Approval
 }
@@ -91,7 +95,7 @@ func (a Artifact) approval() Approval { return a.Approved }
 func (a Artifact) entity() Entity {
 	return Entity{
 		Type: "Artifact", ID: a.ID, Parents: []Entity{a.Case.entity()},
-		Attrs: Attrs{"compartment": a.Compartment, "marking": string(a.Marking), "held": a.Case.Held},
+		Attrs: Attrs{"compartment": a.Compartment, "marking": string(a.Marking), "by": a.By, "held": a.Held},
 	}
 }
 

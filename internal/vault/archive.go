@@ -410,3 +410,27 @@ func (l *listing) target(f *zip.File) (string, error) {
 	b, err := io.ReadAll(io.LimitReader(&metered{content, l, &l.room}, maxMemberName+1))
 	return string(b), err
 }
+
+// IsArchive says whether r, of that size in bytes, begins as a ZIP, a tar or a gzipped tar does. A
+// gzipped file that is no tar is none.
+func IsArchive(r io.ReaderAt, size int64) (bool, error) {
+	whole := io.NewSectionReader(r, 0, size)
+	head := make([]byte, 512)
+	n, err := io.ReadFull(whole, head)
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return false, err
+	}
+	switch head = head[:n]; {
+	case bytes.HasPrefix(head, []byte("PK\x03\x04")), bytes.HasPrefix(head, []byte("PK\x05\x06")):
+		return true, nil
+	case bytes.HasPrefix(head, []byte("\x1f\x8b")):
+		z, err := gzip.NewReader(bufio.NewReader(io.NewSectionReader(r, 0, size)))
+		if err != nil {
+			return false, nil
+		}
+		head = make([]byte, 512)
+		n, _ = io.ReadFull(z, head) // what breaks off is no tar
+		head = head[:n]
+	}
+	return len(head) == 512 && string(head[257:262]) == "ustar", nil
+}

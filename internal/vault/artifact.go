@@ -80,8 +80,8 @@ func (a *Artifacts) Create(compartment string, custodians ...string) error {
 	}
 	secret := ""
 	for _, c := range custodians {
-		if _, err := age.ParseHybridRecipient(c); err != nil {
-			return proofhouse.Errorf(proofhouse.Invalid, err, "a custodian's public key begins with age1pq1: age-keygen -pq makes one")
+		if err := ValidCustodian(c); err != nil {
+			return err
 		}
 		secret += custodianNote + c + "\n"
 	}
@@ -127,6 +127,23 @@ func (a *Artifacts) Create(compartment string, custodians ...string) error {
 		return diskError(err)
 	}
 	return diskError(errors.Join(syncDir(a.heads), os.MkdirAll(a.body(compartment), 0o700), syncDir(a.bodies)))
+}
+
+// Custodians are the public keys of the two who open a compartment together, or none.
+func (a *Artifacts) Custodians(compartment string) ([]string, error) {
+	if err := a.check(compartment); err != nil {
+		return nil, err
+	}
+	return a.custodians(compartment)
+}
+
+// ValidCustodian says whether key is a hybrid public key as `age-keygen -pq` prints
+// them. The error is proofhouse.Invalid.
+func ValidCustodian(key string) error {
+	if _, err := age.ParseHybridRecipient(key); err != nil {
+		return proofhouse.Errorf(proofhouse.Invalid, err, "a custodian's public key begins with age1pq1: age-keygen -pq makes one")
+	}
+	return nil
 }
 
 // houseKey opens the house's key. One that is lost while it has sealed keys is

@@ -35,7 +35,10 @@ type Filing struct {
 	seal       io.WriteCloser
 	sealed     hash.Hash // of the body
 	plain      hash.Hash
-	err        error // the first failure
+	finished   bool   // nothing more is written
+	done       func() // ends what keeps a shredding away while it is prepared; nil before
+	over       bool   // Commit, Leave or Abort was called
+	err        error  // the first failure
 }
 
 // Seal begins to seal an artifact of that name and media type, which are
@@ -129,54 +132,123 @@ func (s *Filing) Write(b []byte) (int, error) {
 	return n, s.err
 }
 
-// Commit makes the artifact durable and says what it is. After an error there
-// is nothing of it.
-func (s *Filing) Commit() (Artifact, error) {
-	if err := s.commit(); err != nil {
+// Inspect lets do read what was sealed, before it is an artifact and whoever the
+// compartment's custodians are: afterwards only they could have it read. It takes
+// the house's key. Nothing more can be written.
+func (s *Filing) Inspect(do func(r io.ReaderAt, size int64) error) error {
+	if err := s.finish(); err != nil {
+		return err
+	}
+	identity, err := s.artifacts.identity(s.about.Compartment)
+	if err != nil {
+		return err
+	}
+	f, err := os.Open(s.tmp)
+	if err != nil {
+		return diskError(err)
+	}
+	defer f.Close()
+	st, err := f.Stat()
+	if err != nil {
+		return diskError(err)
+	}
+	r, size, err := age.DecryptReaderAt(joined{s.header, f}, int64(len(s.header))+st.Size(), identity)
+	if err != nil {
+		return changed(err)
+	}
+	return do(r, size)
+}
+
+// finish makes what was written durable, under a name that says nothing.
+func (s *Filing) finish() error {
+	if s.err != nil || s.finished {
+		return s.err
+	}
+	if err := errors.Join(s.seal.Close(), s.out.Flush(), s.file.Sync(), s.file.Close()); err != nil {
+		s.err = diskError(err)
+		return s.err
+	}
+	s.finished = true
+	s.about.ID, s.about.Plain = digestOf(s.sealed), digestOf(s.plain)
+	return nil
+}
+
+// Prepare makes the artifact durable in all but its name, and says what it is:
+// Commit cannot fail for want of room then. Between the two its caller records the artifact, and
+// if the process dies there, Settle asks whether it was recorded. Until one of Commit and Abort,
+// nothing in the compartment is destroyed.
+func (s *Filing) Prepare() (Artifact, error) {
+	if s.done != nil || s.over {
+		return s.about, s.err
+	}
+	if err := s.prepare(); err != nil {
 		s.Abort()
 		s.err = err
 		return Artifact{}, err
 	}
-	s.err = errFiled
 	return s.about, nil
 }
 
-var errFiled = proofhouse.Errorf(proofhouse.Internal, nil, "the sealing is over")
-
-func (s *Filing) commit() error {
-	if s.err != nil {
-		return s.err
+func (s *Filing) prepare() error {
+	if err := s.finish(); err != nil {
+		return err
 	}
-	a := s.artifacts
-	if err := errors.Join(s.seal.Close(), s.out.Flush(), s.file.Sync(), s.file.Close()); err != nil {
-		return diskError(err)
-	}
-	s.about.ID, s.about.Plain = digestOf(s.sealed), digestOf(s.plain)
 	head, err := s.head()
 	if err != nil {
 		return err
 	}
-	done, err := a.still(s.about.Compartment, false)
+	done, err := s.artifacts.still(s.about.Compartment, false)
 	if err != nil {
 		return err
 	}
-	defer done()
-	headPath, bodyPath := a.headOf(s.about.Compartment, s.about.ID), a.bodyOf(s.about.Compartment, s.about.ID)
+	s.done = done
 	// The head that is being written comes first and says which body may be
 	// half done; then the body, since a head whose body is not there yet would be a promise.
-	headNew := headPath + newSuffix
-	err = errors.Join(writeFile(headNew, head), syncDir(filepath.Dir(headPath)))
+	headPath, bodyPath := s.paths()
+	err = errors.Join(writeFile(headPath+newSuffix, head), syncDir(filepath.Dir(headPath)))
 	if err == nil {
 		err = errors.Join(os.Rename(s.tmp, bodyPath), syncDir(filepath.Dir(bodyPath)))
 	}
-	if err == nil {
-		err = errors.Join(os.Rename(headNew, headPath), syncDir(filepath.Dir(headPath)))
-	}
-	if err != nil {
-		return diskError(errors.Join(err, remove(headPath), remove(bodyPath), remove(headNew)))
-	}
-	return nil
+	return diskError(err)
 }
+
+func (s *Filing) paths() (head, body string) {
+	return s.artifacts.headOf(s.about.Compartment, s.about.ID), s.artifacts.bodyOf(s.about.Compartment, s.about.ID)
+}
+
+// Commit makes the artifact durable and says what it is. After an error there
+// is nothing of it.
+func (s *Filing) Commit() (Artifact, error) {
+	if _, err := s.Prepare(); err != nil {
+		return Artifact{}, err
+	}
+	headPath, _ := s.paths()
+	if err := errors.Join(os.Rename(headPath+newSuffix, headPath), syncDir(filepath.Dir(headPath))); err != nil {
+		err = diskError(errors.Join(err, remove(headPath)))
+		s.Abort()
+		s.err = err
+		return Artifact{}, err
+	}
+	s.leave()
+	return s.about, nil
+}
+
+// leave ends it and leaves what there is.
+func (s *Filing) leave() {
+	if s.done != nil {
+		s.done()
+	}
+	s.over, s.err = true, errFiled
+}
+
+// Leave ends a prepared artifact of which nobody can say whether it was recorded: Settle will.
+func (s *Filing) Leave() {
+	if !s.over && s.done != nil {
+		s.leave()
+	}
+}
+
+var errFiled = proofhouse.Errorf(proofhouse.Internal, nil, "the sealing is over")
 
 func digestOf(h hash.Hash) proofhouse.Digest {
 	return proofhouse.Digest("sha256:" + hex.EncodeToString(h.Sum(nil)))
@@ -201,9 +273,50 @@ func (s *Filing) head() ([]byte, error) {
 
 // Abort leaves nothing of the artifact. After Commit it does nothing.
 func (s *Filing) Abort() {
+	if s.over {
+		return
+	}
+	s.over = true
 	s.file.Close()
 	os.Remove(s.tmp)
+	if s.done != nil {
+		headPath, bodyPath := s.paths()
+		// The body first: who finds the head that was being written deletes the body.
+		if remove(bodyPath) == nil {
+			_ = remove(headPath + newSuffix)
+		}
+		s.done()
+	}
 	if s.err == nil {
 		s.err = errFiled
 	}
+}
+
+// Settle makes artifacts of what was prepared by a process that died, if
+// recorded says so of the compartment and the ID, and deletes the others. It is called before anything
+// else is done with the artifacts; as long as another process works on them it does nothing.
+func (a *Artifacts) Settle(recorded func(compartment string, id proofhouse.Digest) (bool, error)) error {
+	if !there(a.heads) {
+		return nil
+	}
+	return a.present.enter(a.heads, func() error {
+		prepared, _ := filepath.Glob(a.head("*", "*"+headSuffix+newSuffix)) // the pattern is right
+		for _, name := range prepared {
+			compartment := filepath.Base(filepath.Dir(name))
+			id, ok := idOf(filepath.Base(name), headSuffix+newSuffix)
+			if !ok || !there(a.bodyOf(compartment, id)) || a.check(compartment) != nil {
+				continue // its body never came to its name: it was not prepared
+			}
+			kept, err := recorded(compartment, id)
+			if err != nil {
+				return err
+			}
+			if kept {
+				if err := errors.Join(os.Rename(name, a.headOf(compartment, id)), syncDir(filepath.Dir(name))); err != nil {
+					return err
+				}
+			}
+		}
+		return a.sweep()
+	})
 }

@@ -218,16 +218,21 @@ func answer[T any](ctx context.Context, c Client, method, path string, body []by
 
 // do sends a request and gives the answer if it is one of success.
 func (c Client) do(ctx context.Context, method, path string, body []byte, h http.Header) (*http.Response, error) {
-	req, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(c.URL, "/")+path, bytes.NewReader(body))
+	return c.send(ctx, method, path, bytes.NewReader(body), h)
+}
+
+// send is do with a body that is read as it is sent.
+func (c Client) send(ctx context.Context, method, path string, body io.Reader, h http.Header) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(c.URL, "/")+path, body)
 	if err != nil {
 		return nil, proofhouse.Errorf(proofhouse.Invalid, err, "the house's address is not one: it is like http://127.0.0.1:8300")
 	}
+	req.Header.Set("Content-Type", "application/json")
 	for k, v := range h {
 		if len(v) > 0 && v[0] != "" {
 			req.Header[k] = v
 		}
 	}
-	req.Header.Set("Content-Type", "application/json")
 	if c.Token != "" {
 		req.Header.Set("Authorization", "Bearer "+c.Token)
 	}
