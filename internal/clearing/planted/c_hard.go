@@ -1,0 +1,4 @@
+package planted
+
+// cHard are modules in C with the hard cases.
+var cHard = []func(*module){}

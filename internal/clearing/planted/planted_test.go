@@ -1,0 +1,505 @@
+package planted
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// A rig builds and runs one project's sources outside boxes: the project is our
+// own.
+type rig struct {
+	t   *testing.T
+	p   *Project
+	dir string
+	mu  sync.Mutex
+	// objects are what was compiled, by the content of all that went into it.
+	objects map[string]string
+}
+
+// compiler is one that has the address sanitizer with it, or "".
+var compiler = sync.OnceValue(func() string {
+	dir, err := os.MkdirTemp("", "planted")
+	if err != nil {
+		return ""
+	}
+	defer os.RemoveAll(dir)
+	file := filepath.Join(dir, "a.c")
+	if err := os.WriteFile(file, []byte("int main(void) { return 0; }\n"), 0o644); err != nil {
+		return ""
+	}
+	for _, name := range []string{"clang", "gcc"} {
+		if _, err := run(dir, nil, name, "-fsanitize=address", file, "-o", "a"); err == nil {
+			return name
+		}
+	}
+	return ""
+})
+
+const cflags = "-O1 -g -fno-omit-frame-pointer -fsanitize=address -Wall -Wextra -Werror -Wno-unused-function -Wno-unknown-attributes"
+
+// driver runs the harness on each file named, in a child of its own, and says
+// how that ended. With -mutate N it runs the harness N times on inputs made
+// from the files, in one process.
+const driver = `
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
+static uint8_t *load(const char *name, size_t *n) {
+	FILE *f = fopen(name, "rb");
+	uint8_t *b = malloc(1 << 20);
+	*n = fread(b, 1, 1 << 20, f);
+	fclose(f);
+	return b;
+}
+static void run(const uint8_t *b, size_t n) {
+	uint8_t *c = malloc(n ? n : 1);
+	memcpy(c, b, n);
+	LLVMFuzzerTestOneInput(c, n);
+	free(c);
+}
+static uint64_t x = 88172645463325252ull;
+static uint32_t r(uint32_t n) { x ^= x << 13; x ^= x >> 7; x ^= x << 17; return n ? x % n : 0; }
+int main(int argc, char **argv) {
+	size_t n;
+	if (strcmp(argv[1], "-mutate") == 0) {
+		freopen("/dev/null", "w", stdout);
+		for (int i = atoi(argv[2]); i > 0; i--) {
+			uint8_t *b = load(argv[3 + r(argc - 3)], &n);
+			for (int k = 1 + r(4); k > 0 && n; k--) {
+				uint32_t at = r(n);
+				switch (r(6)) {
+				case 0: b[at] = r(256); break;
+				case 1: b[at] += 1 - 2 * r(2); break;
+				case 2: b[at] ^= 1 << r(8); break;
+				case 3: n = at; break;
+				case 4: memmove(b + at, b + at + 1, n - at - 1); n--; break;
+				case 5: { uint32_t m = r(n - at); memmove(b + at + m, b + at, n - at); n += m; } break;
+				}
+			}
+			FILE *f = fopen("last", "wb");
+			fwrite(b, 1, n, f);
+			fclose(f);
+			run(b, n);
+			free(b);
+		}
+		return 0;
+	}
+	for (int i = 1; i < argc; i++) {
+		char name[4096];
+		fflush(stdout);
+		pid_t child = fork();
+		int status;
+		if (child == 0) {
+			snprintf(name, sizeof name, "%s.out", argv[i]);
+			freopen(name, "w", stdout);
+			snprintf(name, sizeof name, "%s.err", argv[i]);
+			freopen(name, "w", stderr);
+			dup2(fileno(stderr), 2);
+			uint8_t *b = load(argv[i], &n);
+			run(b, n);
+			exit(0);
+		}
+		waitpid(child, &status, 0);
+		printf("%d\n", WIFEXITED(status) ? WEXITSTATUS(status) : 128);
+	}
+	return 0;
+}
+`
+
+func newRig(t *testing.T, p *Project) *rig {
+	return &rig{t: t, p: p, dir: t.TempDir(), objects: map[string]string{}}
+}
+
+// lay writes files below a fresh folder.
+func (r *rig) lay(files ...map[string][]byte) string {
+	r.t.Helper()
+	dir, err := os.MkdirTemp(r.dir, "tree")
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	for _, set := range files {
+		for name, b := range set {
+			to := filepath.Join(dir, name)
+			if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
+				r.t.Fatal(err)
+			}
+			if err := os.WriteFile(to, b, 0o644); err != nil {
+				r.t.Fatal(err)
+			}
+		}
+	}
+	return dir
+}
+
+// patched is the source with diffs applied by git; an error is git's refusal.
+func (r *rig) patched(diffs ...[]byte) (map[string][]byte, error) {
+	r.t.Helper()
+	dir := r.lay(r.p.Source)
+	for _, d := range diffs {
+		cmd := exec.Command("git", "apply", "-p1", "-")
+		cmd.Dir, cmd.Stdin = dir, bytes.NewReader(d)
+		cmd.Env = append(os.Environ(), "GIT_CEILING_DIRECTORIES="+r.dir)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return nil, fmt.Errorf("%w: %s\n%s", err, out, d)
+		}
+	}
+	files := map[string][]byte{}
+	err := filepath.WalkDir(dir, func(name string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		b, err := os.ReadFile(name)
+		rel, _ := filepath.Rel(dir, name)
+		files[rel] = b
+		return err
+	})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return files, nil
+}
+
+func run(dir string, env []string, argv ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	cmd.Dir, cmd.Env = dir, append(os.Environ(), env...)
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+// object compiles one file of a tree, or finds it compiled.
+func (r *rig) object(dir, file string, key string) string {
+	r.t.Helper()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if o := r.objects[key]; o != "" {
+		return o
+	}
+	o := filepath.Join(r.dir, fmt.Sprintf("%d.o", len(r.objects)))
+	argv := slices.Concat([]string{compiler()}, strings.Fields(cflags), r.p.Recipe.Flags, []string{"-c", file, "-o", o})
+	if out, err := run(dir, nil, argv...); err != nil {
+		r.t.Fatalf("compiling %s: %v\n%s", file, err, out)
+	}
+	r.objects[key] = o
+	return o
+}
+
+// build links a program of the project's files and of one more, which is part
+// of files.
+func (r *rig) build(files map[string][]byte, mains ...string) string {
+	r.t.Helper()
+	var headers []byte
+	for _, name := range slices.Sorted(func(yield func(string) bool) {
+		for name := range files {
+			if !yield(name) {
+				return
+			}
+		}
+	}) {
+		if strings.HasSuffix(name, ".h") {
+			headers = append(headers, files[name]...)
+		}
+	}
+	dir := r.lay(files)
+	var objects []string
+	for name := range files {
+		if ok, _ := filepath.Match(r.p.Recipe.Sources[0], name); ok || slices.Contains(mains, name) {
+			objects = append(objects, r.object(dir, name, name+"\x00"+string(files[name])+"\x00"+string(headers)))
+		}
+	}
+	out := filepath.Join(dir, "program")
+	argv := slices.Concat([]string{compiler(), "-fsanitize=address"}, objects, []string{"-o", out})
+	if text, err := run(dir, nil, argv...); err != nil {
+		r.t.Fatalf("linking: %v\n%s", err, text)
+	}
+	return out
+}
+
+func merge(sets ...map[string][]byte) map[string][]byte {
+	out := map[string][]byte{}
+	for _, s := range sets {
+		for k, v := range s {
+			out[k] = v
+		}
+	}
+	return out
+}
+
+// result is how the harness ended on one input.
+type result struct {
+	broke bool
+	class string
+	out   string
+	err   string
+}
+
+var summary = regexp.MustCompile(`(?m)^SUMMARY: AddressSanitizer: ([A-Za-z-]+)`)
+
+// harness builds the harness over a source.
+func (r *rig) harness(files map[string][]byte) string {
+	all := merge(files, r.p.Harness)
+	return r.build(merge(all, map[string][]byte{"driver.c": []byte(driver)}), "harness.c", "driver.c")
+}
+
+// try runs the harness on inputs.
+func (r *rig) try(program string, inputs ...[]byte) []result {
+	r.t.Helper()
+	dir, err := os.MkdirTemp(r.dir, "run")
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	argv := []string{program}
+	for i, in := range inputs {
+		name := filepath.Join(dir, fmt.Sprint(i))
+		if err := os.WriteFile(name, in, 0o644); err != nil {
+			r.t.Fatal(err)
+		}
+		argv = append(argv, name)
+	}
+	out, err := run(dir, []string{"ASAN_OPTIONS=detect_leaks=0:symbolize=" + symbolize() + ":exitcode=77:allocator_may_return_null=1"}, argv...)
+	if err != nil {
+		r.t.Fatalf("%v: %s", err, out)
+	}
+	codes := strings.Fields(out)
+	if len(codes) != len(inputs) {
+		r.t.Fatalf("%d inputs, results %q", len(inputs), out)
+	}
+	results := make([]result, len(inputs))
+	for i := range inputs {
+		text, _ := os.ReadFile(filepath.Join(dir, fmt.Sprintf("%d.err", i)))
+		printed, _ := os.ReadFile(filepath.Join(dir, fmt.Sprintf("%d.out", i)))
+		results[i] = result{broke: codes[i] != "0", out: string(printed), err: string(text)}
+		if m := summary.FindSubmatch(text); m != nil {
+			results[i].class = string(m[1])
+		}
+	}
+	return results
+}
+
+func symbolize() string {
+	if testing.Verbose() {
+		return "1"
+	}
+	return "0"
+}
+
+// tests runs the tests of one file.
+func (r *rig) tests(files map[string][]byte, names ...string) (failed string) {
+	r.t.Helper()
+	for _, name := range names {
+		program := r.build(files, name)
+		if out, err := run(r.dir, []string{"ASAN_OPTIONS=detect_leaks=0:symbolize=0"}, program); err != nil {
+			return name + ": " + out
+		}
+	}
+	return ""
+}
+
+func TestC(t *testing.T) {
+	if compiler() == "" {
+		t.Skip("no C compiler")
+	}
+	for _, seed := range seeds(t) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			t.Parallel()
+			p := C(seed)
+			checkC(t, &p)
+		})
+	}
+}
+
+func seeds(t *testing.T) []uint64 {
+	var from, to uint64 = 1, 3
+	if v := os.Getenv("PLANTED_SEEDS"); v != "" {
+		if _, err := fmt.Sscanf(v, "%d-%d", &from, &to); err != nil {
+			t.Fatalf("PLANTED_SEEDS=%q is not FROM-TO", v)
+		}
+	}
+	var out []uint64
+	for s := from; s <= to; s++ {
+		out = append(out, s)
+	}
+	return out
+}
+
+func (p *Project) patch(name string) *Patch {
+	for i := range p.Patches {
+		if p.Patches[i].Name == name {
+			return &p.Patches[i]
+		}
+	}
+	return nil
+}
+
+func testFiles(files map[string][]byte) []string {
+	var out []string
+	for name := range files {
+		if strings.HasPrefix(name, "tests/") && strings.HasSuffix(name, ".c") {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
+func checkC(t *testing.T, p *Project) {
+	r := newRig(t, p)
+	base := r.harness(p.Source)
+	if out, err := run(r.lay(p.Source), []string{"CC=" + compiler(), "CFLAGS=" + cflags, "ASAN_OPTIONS=detect_leaks=0"}, p.Test...); err != nil {
+		t.Fatalf("the tests of the unpatched source: %v\n%s", err, out)
+	}
+	var clean []result
+	for i, res := range r.try(base, p.Benign...) {
+		if res.broke {
+			t.Errorf("benign input %d breaks: %s", i, res.err)
+		}
+		clean = append(clean, res)
+	}
+	var proofs [][]byte
+	for _, pr := range p.Proofs {
+		proofs = append(proofs, pr.Input)
+	}
+	for i, res := range r.try(base, proofs...) {
+		pr := p.Proofs[i]
+		if !pr.Flaky && (!res.broke || res.class != pr.Class) {
+			t.Errorf("%s (%s, %v): broke %v in %q, want %q: %s", pr.Name, pr.Bug, pr.atoms, res.broke, res.class, pr.Class, res.err)
+		}
+	}
+	matrix := p.Matrix()
+	all := p.Source
+	var fixed [][]byte
+	have := map[string]bool{}
+	for j := range p.Patches {
+		pa := &p.Patches[j]
+		say := func(format string, args ...any) {
+			t.Helper()
+			t.Errorf("%s (%v, right %v, %s): %s\n%s", pa.Name, pa.removes, pa.Right, pa.Fault, fmt.Sprintf(format, args...), pa.Diff)
+		}
+		if pa.Fault == EditHarness {
+			continue
+		}
+		var before [][]byte
+		for _, name := range pa.After {
+			before = append(before, p.patch(name).Diff)
+		}
+		files, err := r.patched(append(before, pa.Diff)...)
+		if err != nil {
+			say("does not apply: %v", err)
+			continue
+		}
+		if len(pa.After) > 0 {
+			alone, err := r.patched(pa.Diff)
+			if (err == nil) != pa.Alone {
+				say("applies alone: %v", err == nil)
+			}
+			if err == nil {
+				files = alone
+			}
+		}
+		program := r.harness(files)
+		for i, res := range r.try(program, proofs...) {
+			want := matrix[i][j]
+			if !pa.Alone {
+				want = p.Stopped(p.Proofs[i].Name, append(slices.Clone(pa.After), pa.Name)...)
+			}
+			if pr := p.Proofs[i]; res.broke == want && !pr.Flaky {
+				say("%s (%s, %v) broke: %v: %s", pr.Name, pr.Bug, pr.atoms, res.broke, res.err)
+			}
+		}
+		for i, res := range r.try(program, p.Benign...) {
+			switch {
+			case pa.Right && res.out != clean[i].out:
+				say("prints for benign %d %s instead of %s", i, res.out, clean[i].out)
+			case res.broke:
+				say("benign %d breaks: %s", i, res.err)
+			}
+		}
+		if pa.Witness != nil && pa.Breaks && !r.try(program, pa.Witness)[0].broke {
+			say("the witness does not break")
+		}
+		if pa.Right {
+			with := append(before, pa.Diff)
+			patched, err := r.patched(append(with, pa.Regression)...)
+			if err != nil {
+				say("the regression test does not apply: %v", err)
+				continue
+			}
+			if bad := r.tests(patched, testFiles(patched)...); bad != "" {
+				say("tests fail: %s", bad)
+			}
+			unpatched, err := r.patched(append(before, pa.Regression)...)
+			if err != nil {
+				say("the regression test does not apply without: %v", err)
+				continue
+			}
+			var added []string
+			for _, name := range testFiles(unpatched) {
+				if p.Source[name] == nil {
+					added = append(added, name)
+				}
+			}
+			if bad := r.tests(unpatched, added...); bad == "" {
+				say("the regression test passes without the patch")
+			}
+			// The primary fixes of all bugs make the reference.
+			fresh := !pa.Bundle
+			for _, a := range pa.removes {
+				fresh = fresh && !have[a]
+			}
+			if fresh {
+				fixed = append(fixed, pa.Diff)
+				for _, a := range pa.removes {
+					have[a] = true
+				}
+			}
+		}
+	}
+	all, err := r.patched(fixed...)
+	if err != nil {
+		t.Fatalf("all fixes: %v", err)
+	}
+	reference := r.harness(all)
+	for i, res := range r.try(reference, proofs...) {
+		if res.broke {
+			t.Errorf("%s breaks the project with all fixes: %s", p.Proofs[i].Name, res.err)
+		}
+	}
+	for j := range p.Patches {
+		pa := &p.Patches[j]
+		if pa.Witness == nil || pa.Breaks {
+			continue
+		}
+		files, _ := r.patched(pa.Diff)
+		if got, want := r.try(r.harness(files), pa.Witness)[0], r.try(reference, pa.Witness)[0]; got.out == want.out {
+			t.Errorf("%s: the witness prints %q with the wrong patch too", pa.Name, got.out)
+		}
+	}
+	// No bug but the planted ones.
+	dir := t.TempDir()
+	argv := []string{reference, "-mutate", "3000"}
+	for i, in := range append(slices.Clone(p.Benign), proofs...) {
+		name := filepath.Join(dir, fmt.Sprint(i))
+		if err := os.WriteFile(name, in, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		argv = append(argv, name)
+	}
+	if out, err := run(dir, []string{"ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1"}, argv...); err != nil {
+		last, _ := os.ReadFile(filepath.Join(dir, "last"))
+		t.Errorf("a mutated input breaks the project with all fixes: %v\n%s\n%q", err, out, last)
+	}
+}
