@@ -263,19 +263,25 @@ func (p *plan) tag() {
 	}
 }
 
-// clean draws n samples of modules other than m.
-func (p *plan) clean(m *module, n int) []record {
+// around draws samples of other modules to stand before and after the records
+// of m, none twice: a sample may leave something behind.
+func (p *plan) around(m *module) (before, after []record) {
 	var all []sample
 	for _, other := range p.modules {
 		if other != m {
 			all = append(all, other.samples...)
 		}
 	}
-	var out []record
-	for range n {
-		out = append(out, all[p.rng.IntN(len(all))].records...)
+	p.rng.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+	n := p.rng.IntN(min(4, len(all)))
+	for i, s := range all[:n] {
+		if i < 2 {
+			before = append(before, s.records...)
+		} else {
+			after = append(after, s.records...)
+		}
 	}
-	return out
+	return before, after
 }
 
 // filler is a sample, of a module without bugs, that a test can look for.
@@ -341,7 +347,8 @@ func (p *plan) finish(seed uint64) Project {
 	owner := map[string]*bug{}
 	for _, m := range p.modules {
 		for _, pr := range m.proofs {
-			pr.records = slices.Concat(p.clean(m, p.rng.IntN(3)), pr.records, p.clean(m, p.rng.IntN(2)))
+			before, after := p.around(m)
+			pr.records = slices.Concat(before, pr.records, after)
 			for _, a := range pr.atoms {
 				if owner[a] = m.owner[a]; !slices.Contains(bugs, owner[a]) {
 					bugs = append(bugs, owner[a])
@@ -350,6 +357,7 @@ func (p *plan) finish(seed uint64) Project {
 		}
 		proofs, patches = append(proofs, m.proofs...), append(patches, m.patches...)
 	}
+	out.mended = p.files(mending(patches))
 	p.rng.Shuffle(len(bugs), func(i, j int) { bugs[i], bugs[j] = bugs[j], bugs[i] })
 	p.rng.Shuffle(len(proofs), func(i, j int) { proofs[i], proofs[j] = proofs[j], proofs[i] })
 	patches = append(patches, p.commits(patches)...)
@@ -396,6 +404,28 @@ func (p *plan) finish(seed uint64) Project {
 		}
 	}
 	return out
+}
+
+// mending are the switches of right patches that together fix everything, the
+// first of each bug.
+func mending(patches []*patch) map[string]bool {
+	on, gone := map[string]bool{}, map[string]bool{}
+	for _, pa := range patches {
+		fresh := pa.right
+		for _, a := range pa.removes {
+			fresh = fresh && !gone[a]
+		}
+		if !fresh {
+			continue
+		}
+		for _, a := range pa.removes {
+			gone[a] = true
+		}
+		for _, s := range pa.on {
+			on[pa.module.key(s)] = true
+		}
+	}
+	return on
 }
 
 // offer makes the diffs of a patch.

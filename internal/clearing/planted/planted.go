@@ -33,6 +33,8 @@ type Project struct {
 	Bugs    []Bug    `json:"bugs"`
 	Proofs  []Proof  `json:"proofs"`
 	Patches []Patch  `json:"patches"`
+
+	mended map[string][]byte // the source with every bug fixed
 }
 
 // Recipe is what a target.Recipe needs to build the project.
