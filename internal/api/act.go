@@ -50,6 +50,7 @@ func (s server) acts() {
 	act[docket.FileReport](s)
 	act[docket.PublishReport](s)
 	act[docket.Publish](s)
+	act[docket.AgreePartners](s)
 	act[docket.Nominate](s)
 	act[docket.Sponsor](s)
 	act[docket.Decline](s)

@@ -260,6 +260,26 @@ func showCase(w io.Writer, k wire.Case) {
 		}
 		add("determined", "%s, %s, %s", d.Outcome, day(d.At), follows)
 	}
+	inForce, _ := k.PartnerCriteriaInForce()
+	for _, p := range k.PartnerCriteria {
+		state := "over with"
+		switch {
+		case p.Version == inForce.Version:
+			state = "in force"
+		case p.Version > inForce.Version:
+			state = "waits for the developer's agreement"
+		}
+		for _, one := range p.Criteria {
+			add("partners by", "%d/%s: %s, %s", p.Version, one.ID, one.Text, state)
+		}
+	}
+	for _, n := range k.Nominees {
+		said := "no answer yet"
+		if i := len(n.Answers); i > 0 {
+			said = string(n.Answers[i-1].Step) + ": " + n.Answers[i-1].Reason
+		}
+		add("nominated", "%s (%s), %s", n.Organisation, n.Title, said)
+	}
 	for _, r := range k.Releases {
 		add("release", "%s %s", day(r.Date), r.Note)
 	}

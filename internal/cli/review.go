@@ -274,6 +274,11 @@ func (c *console) partner() *cobra.Command {
 			}
 			return a, nil
 		}),
+		c.act("agree CASE VERSION", "agree to the criteria for partners, as the developer", "Where the profile has them joint, nominations wait for this. Sharing with partners of your own never does.", 1, nil,
+			func(args []string) (docket.Act, error) {
+				version, err := number("the version", args[0])
+				return docket.AgreePartners{Version: version}, err
+			}),
 		c.act("nominate CASE ORGANISATION", "propose a partner", "", 1, func(f *pflag.FlagSet) { f.StringVar(&title, "title", "", "what people call it") },
 			func(args []string) (docket.Act, error) {
 				return docket.Nominate{Organisation: proofhouse.OrganisationID(args[0]), Title: title}, nil

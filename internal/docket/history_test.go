@@ -173,7 +173,7 @@ func history(t *testing.T, r *rand.Rand, rules []ruled, met map[string]int) {
 	if others {
 		events += 6
 		c.Registrations = countersigned
-		c.PartnerCriteria = []PartnerCriteria{{Version: 1, Criteria: []Criterion{{ID: "defends"}, {ID: "secure"}}}}
+		c.PartnerCriteria = []PartnerCriteria{{Version: 1, Agreed: now, Criteria: []Criterion{{ID: "defends"}, {ID: "secure"}}}}
 	}
 	if r.IntN(4) > 0 {
 		c.Accepted, s.accepted = now, now

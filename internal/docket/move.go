@@ -52,11 +52,12 @@ const (
 
 // The acts of choosing partners that the body sponsors.
 const (
-	KindPublish  Kind = "publish criteria for partners"
-	KindNominate Kind = "nominate a partner"
-	KindSponsor  Kind = "sponsor a partner"
-	KindDecline  Kind = "decline to sponsor a partner"
-	KindAppeal   Kind = "appeal for a partner"
+	KindPublish       Kind = "publish criteria for partners"
+	KindAgreePartners Kind = "agree to criteria for partners"
+	KindNominate      Kind = "nominate a partner"
+	KindSponsor       Kind = "sponsor a partner"
+	KindDecline       Kind = "decline to sponsor a partner"
+	KindAppeal        Kind = "appeal for a partner"
 )
 
 // The acts of what is sealed.
@@ -71,7 +72,7 @@ var Kinds = []Kind{
 	KindWithdraw, KindAnnounce, KindShare, KindUnshare, KindNameKey, KindOffer, KindAgree,
 	KindRegister, KindCountersign, KindStartRun, KindFinishRun, KindAttach, KindCite, KindConsult, KindAnswer, KindWaive, KindDetermine, KindReconsider, KindAppoint,
 	KindFileReport, KindPublishReport,
-	KindPublish, KindNominate, KindSponsor, KindDecline, KindAppeal,
+	KindPublish, KindAgreePartners, KindNominate, KindSponsor, KindDecline, KindAppeal,
 	KindSeal, KindMakePart,
 }
 
@@ -157,6 +158,8 @@ func (k Kind) Move() Move {
 		return Move{By: registrar}
 	case KindPublish:
 		return Move{By: []proofhouse.Role{proofhouse.Coordinator}}
+	case KindAgreePartners:
+		return Move{By: developer}
 	case KindNominate:
 		return Move{By: []proofhouse.Role{proofhouse.Developer, proofhouse.Coordinator}}
 	case KindSponsor, KindDecline:

@@ -7,6 +7,17 @@ import (
 	"proofhouse/internal/proofhouse"
 )
 
+// PartnerRule says whose the criteria are by which the body puts partners forward.
+type PartnerRule string
+
+// The rules. Neither says anything of partners that are the developer's own.
+const (
+	// JointPartners hold once the developer has agreed to them.
+	JointPartners PartnerRule = "joint"
+	// BodyPartners hold as the body publishes them.
+	BodyPartners PartnerRule = "body"
+)
+
 // PartnerCriteria are by what the body puts partners forward. They are
 // published before they are used; versions are added, never changed.
 type PartnerCriteria struct {
@@ -14,6 +25,20 @@ type PartnerCriteria struct {
 	Criteria []Criterion      `json:"criteria"`
 	At       time.Time        `json:"at"`
 	By       proofhouse.Actor `json:"by"`
+	// Agreed is when the developer agreed, where the profile has that; zero if it has not.
+	Agreed   time.Time        `json:"agreed,omitzero"`
+	AgreedBy proofhouse.Actor `json:"agreed_by,omitzero"`
+}
+
+// PartnerCriteriaInForce are those by which partners are chosen now: the last version, or where they
+// are joint the last that the developer agreed to.
+func (c Case) PartnerCriteriaInForce() (PartnerCriteria, bool) {
+	for _, k := range slices.Backward(c.PartnerCriteria) {
+		if c.Rules.Partners != JointPartners || !k.Agreed.IsZero() {
+			return k, true
+		}
+	}
+	return PartnerCriteria{}, false
 }
 
 // Criterion is one of them.
@@ -78,7 +103,32 @@ func (a Publish) apply(c *Case, by proofhouse.Actor, now time.Time) error {
 			return proofhouse.Errorf(proofhouse.Invalid, nil, "two criteria have one name")
 		}
 	}
-	c.PartnerCriteria = append(slices.Clip(c.PartnerCriteria), PartnerCriteria{len(c.PartnerCriteria) + 1, slices.Clone(a.Criteria), now, by})
+	c.PartnerCriteria = append(slices.Clip(c.PartnerCriteria), PartnerCriteria{Version: len(c.PartnerCriteria) + 1, Criteria: slices.Clone(a.Criteria), At: now, By: by})
+	return nil
+}
+
+// AgreePartners is the developer's agreement to a version of the criteria for partners, where the
+// profile has them joint. Versions before it are over with.
+type AgreePartners struct {
+	Version int `json:"version"`
+}
+
+// Kind implements Act.
+func (AgreePartners) Kind() Kind { return KindAgreePartners }
+
+func (a AgreePartners) apply(c *Case, by proofhouse.Actor, now time.Time) error {
+	if c.Rules.Partners != JointPartners {
+		return proofhouse.Errorf(proofhouse.Refused, nil, "under this profile the criteria for partners are the body's alone: they hold as they are published")
+	}
+	if a.Version < 1 || a.Version > len(c.PartnerCriteria) {
+		return proofhouse.Errorf(proofhouse.NotFound, nil, "there is no version %d of the criteria for partners", a.Version)
+	}
+	if now, there := c.PartnerCriteriaInForce(); there && a.Version <= now.Version {
+		return proofhouse.Errorf(proofhouse.Conflict, nil, "version %d of the criteria for partners has been agreed to already", now.Version)
+	}
+	c.PartnerCriteria = slices.Clone(c.PartnerCriteria)
+	k := &c.PartnerCriteria[a.Version-1]
+	k.Agreed, k.AgreedBy = now, by
 	return nil
 }
 
@@ -100,6 +150,9 @@ func (a Nominate) apply(c *Case, by proofhouse.Actor, now time.Time) error {
 	}
 	if a.Organisation == c.Rules.Body {
 		return proofhouse.Errorf(proofhouse.Invalid, nil, "the reviewing body is no partner")
+	}
+	if _, there := c.PartnerCriteriaInForce(); !there && c.Rules.Partners == JointPartners {
+		return proofhouse.Errorf(proofhouse.Refused, nil, "nominations wait for criteria that the body publishes and the developer agrees to; with a partner of its own the developer shares without")
 	}
 	if _, there := c.nominee(a.Organisation); there {
 		return proofhouse.Errorf(proofhouse.Conflict, nil, "%s has been nominated already", a.Organisation)
@@ -179,7 +232,8 @@ func (c *Case) answerNominee(o proofhouse.OrganisationID, a PartnerAnswer) error
 	if err := plain("the reason", a.Reason); err != nil {
 		return err
 	}
-	if a.Version = len(c.PartnerCriteria); a.Version == 0 || !slices.ContainsFunc(c.PartnerCriteria[a.Version-1].Criteria, func(k Criterion) bool { return k.ID == a.Criterion }) {
+	criteria, there := c.PartnerCriteriaInForce()
+	if a.Version = criteria.Version; !there || !slices.ContainsFunc(criteria.Criteria, func(k Criterion) bool { return k.ID == a.Criterion }) {
 		return proofhouse.Errorf(proofhouse.Invalid, nil, "name one of the published criteria")
 	}
 	switch last := n.last(); {

@@ -2,6 +2,7 @@ package docket
 
 import (
 	"bytes"
+	"cmp"
 	"embed"
 	"errors"
 	"io/fs"
@@ -39,6 +40,8 @@ type Profile struct {
 	// Window is how long access lasts at most from the first grant.
 	Window Days
 	Clocks Clocks
+	// Partners says whose the criteria for partners are.
+	Partners PartnerRule
 }
 
 // Words are what the profile calls things.
@@ -96,6 +99,9 @@ type profileFile struct {
 		PartnerAnswer   string `toml:"partner_answer"`
 		PartnerAppeal   string `toml:"partner_appeal"`
 	} `toml:"clocks"`
+	Partners struct {
+		Criteria PartnerRule `toml:"criteria"`
+	} `toml:"partners"`
 }
 
 // maxProfile bounds a profile's file, in bytes.
@@ -163,6 +169,10 @@ func ParseProfile(text []byte) (*Profile, error) {
 	}
 	if p.Window.count() > int(longestWindow) {
 		return nil, proofhouse.Errorf(proofhouse.Invalid, nil, "the profile's window is %s: the house lends no model for more than %s", p.Window, longestWindow)
+	}
+	// Profiles from before there was a choice have none.
+	if p.Partners = cmp.Or(f.Partners.Criteria, BodyPartners); p.Partners != JointPartners && p.Partners != BodyPartners {
+		return nil, proofhouse.Errorf(proofhouse.Invalid, nil, `partners.criteria of the profile must be "joint" or "body"`)
 	}
 	seen := map[proofhouse.OrganisationID]bool{p.Body: true}
 	for _, c := range p.Consultees {

@@ -26,6 +26,16 @@ func TestShippedProfiles(t *testing.T) {
 			t.Errorf("the file %s calls itself %s", n, p.Name)
 		}
 	}
+	for name, want := range map[string]PartnerRule{"us-order": JointPartners, "institute": JointPartners, "board": BodyPartners} {
+		if p := profile(t, name); p.Partners != want {
+			t.Errorf("the criteria for partners under %s are %s", name, p.Partners)
+		}
+	}
+	// One from before profiles said so is read as it was meant.
+	text := profile(t, "board").Text
+	if p, err := ParseProfile(text[:strings.Index(string(text), "\n# The board answers")]); err != nil || p.Partners != BodyPartners {
+		t.Errorf("a profile that does not say whose the criteria for partners are: %v", err)
+	}
 	if _, err := ShippedProfile("../case"); proofhouse.KindOf(err) != proofhouse.NotFound {
 		t.Errorf("a profile of elsewhere: %v", err)
 	}
@@ -53,6 +63,7 @@ func TestProfileRefused(t *testing.T) {
 		{"a day that is not", `2026-07-03`, `2026-02-30`, "line"},
 		{"a hidden character", `"trusted partner"`, "\"trusted\u202epartner\"", "cannot be seen"},
 		{"a missing clock", `partner_appeal = "5 business days"`, ``, "clocks.partner_appeal"},
+		{"another's criteria", `criteria = "joint"`, `criteria = "the developer"`, "partners.criteria"},
 		{"no TOML", `[words]`, `[words`, "line"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

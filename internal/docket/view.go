@@ -97,6 +97,10 @@ func (c Case) SeenBy(r Reader) Case {
 			partner.Grants = append(partner.Grants, g)
 		}
 	}
+	if c.Rules.Partners == JointPartners {
+		// What is still between body and developer is not yet for partners.
+		partner.PartnerCriteria = slices.DeleteFunc(slices.Clone(c.PartnerCriteria), func(k PartnerCriteria) bool { return k.Agreed.IsZero() })
+	}
 	for _, n := range c.Nominees {
 		if n.Organisation == r.Organisation {
 			partner.Nominees = append(partner.Nominees, n)

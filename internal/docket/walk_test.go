@@ -200,6 +200,9 @@ func partnerActs(c Case, now time.Time) []Act {
 	if len(c.PartnerCriteria) == 0 {
 		all = append(all, Publish{[]Criterion{{"defends", "runs software that many depend on"}, {"secure", "keeps keys in hardware"}}})
 	}
+	if n := len(c.PartnerCriteria); n > 0 {
+		all = append(all, AgreePartners{n})
+	}
 	if i, there := c.nominee("bank"); there && len(c.Nominees[i].Answers) < 5 {
 		all = append(all, sponsor, decline, appeal)
 	}
@@ -243,6 +246,9 @@ func abstract(c Case, now time.Time) string {
 	}
 	fmt.Fprint(&b, "|", len(c.Runs), ran["institute"], ran["indie"])
 	fmt.Fprint(&b, "|", len(c.Determinations) > 0, c.round(), len(c.PartnerCriteria))
+	for _, k := range c.PartnerCriteria {
+		fmt.Fprint(&b, !k.Agreed.IsZero())
+	}
 	for _, r := range c.Rounds {
 		fmt.Fprint(&b, "|round", r.Tester)
 	}
@@ -307,6 +313,10 @@ func promises(t *testing.T, c Case, now time.Time, acts func(Case, time.Time) []
 		if s := shared.At(now.Add(1000 * day)); !isLive(s, id) {
 			t.Errorf("a grant of the developer's to %s ended by itself", to)
 		}
+	}
+	// Where the choice of partners is joint, none is proposed before the developer agreed by what.
+	if k, agreed := c.PartnerCriteriaInForce(); len(c.Nominees) > 0 && (!agreed || k.Agreed.IsZero()) {
+		t.Error("a partner was nominated before the developer agreed to criteria")
 	}
 	// It can withdraw: the review's access ends at once, partners' stays, and
 	// nobody but itself does anything more than keep the house.

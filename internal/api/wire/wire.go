@@ -42,6 +42,7 @@ type Profile struct {
 	Body       proofhouse.OrganisationID `json:"body"`
 	Window     string                    `json:"window" doc:"the longest time of access for the review, such as \"30 calendar days\""`
 	Consultees []Consultee               `json:"consultees" nullable:"false"`
+	Partners   docket.PartnerRule        `json:"partners" doc:"joint: criteria for partners hold once the developer has agreed; body: as they are published"`
 }
 
 // Consultee is an organisation to be asked before a determination.
@@ -53,7 +54,7 @@ type Consultee struct {
 
 // ProfileOf is p in short.
 func ProfileOf(p *docket.Profile) Profile {
-	out := Profile{Name: p.Name, Title: p.Title, Digest: p.Digest, Body: p.Body, Window: p.Window.String(), Consultees: []Consultee{}}
+	out := Profile{Name: p.Name, Title: p.Title, Digest: p.Digest, Body: p.Body, Window: p.Window.String(), Consultees: []Consultee{}, Partners: p.Partners}
 	for _, c := range p.Consultees {
 		out.Consultees = append(out.Consultees, Consultee(c))
 	}
