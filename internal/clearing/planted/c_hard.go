@@ -818,7 +818,7 @@ struct $t_walk {
 };
 ====
 static int $f_list(struct $t_walk *w, unsigned depth) {
-	char $v_word[1536];
+	char $v_word[8192];
 	size_t k = 0;
 [fix]	if (depth > $k_deep)
 [fix]		return -1;
@@ -856,7 +856,7 @@ static int $f_group(struct $t_walk *w, unsigned depth) {
 ====
 int $f_read(struct $t_s *s, const uint8_t *p, size_t n, FILE *out) {
 	struct $t_walk w = {p, n, 0, 0, 0};
-[low]	if (n > 4000)
+[low]	if (n > 1000)
 [low]		return -1;
 	if ($f_list(&w, 0) != 0)
 		return -1;
@@ -876,7 +876,7 @@ int $f_read(struct $t_s *s, const uint8_t *p, size_t n, FILE *out) {
 	m.sample(fmt.Sprintf("%s %d 2\n", m.word("read"), len(a)+12+2), k.record([]byte("(x[12"), a, []byte(")y]")))
 	m.sample(fmt.Sprintf("%s %d 0\n", m.word("read"), len(a)), k.record(a))
 	b := m.bug(Incomplete, "list", "group")
-	deep := func() int { return m.in(7000, 9000) }
+	deep := func() int { return m.in(1500, 2500) }
 	show := m.proof("stack-overflow", "list", k.record(many("(", deep())))
 	m.proof("stack-overflow", "list", k.record(many("(a", deep())))
 	m.proof("stack-overflow", "group", k.record(many("[", deep())))
@@ -885,8 +885,8 @@ int $f_read(struct $t_s *s, const uint8_t *p, size_t n, FILE *out) {
 		m.proof("stack-overflow", "group", k.record(many("([", deep())))
 	}
 	m.right(show, "fix", "list group")
-	m.wrong(Partial, b, m.proofs[2], "part", "group").found(true, k.record(many("(", 9000)))
-	m.wrong(FeatureCut, b, show, "low", "list group").found(false, k.record(many("a", 4100)))
+	m.wrong(Partial, b, m.proofs[2], "part", "group").found(true, k.record(many("(", 2500)))
+	m.wrong(FeatureCut, b, show, "low", "list group").found(false, k.record(many("a", 1100)))
 }
 
 // cGrid sizes a grid in too few bits.
