@@ -1,8 +1,9 @@
 package planted
 
 import (
-	"bytes"
 	"fmt"
+	"strconv"
+	"strings"
 )
 
 // cPlain are modules in C with one bug of an ordinary kind.
@@ -119,20 +120,20 @@ void $f_drop(struct $t_s *s) {
 	m.wrong(NewBreak, b, show, "again", "set wide").found(true, good(set, 9, []byte("abc")), good(set, 2, []byte("abcdef")), good(set, 9, []byte("abc")))
 }
 
+// list is the numbers, with commas.
+func list(values []byte) string {
+	var words []string
+	for _, v := range values {
+		words = append(words, strconv.Itoa(int(v)))
+	}
+	return strings.Join(words, ", ")
+}
+
 // cTable looks values of a payload up in a table.
 func cTable(m *module) {
 	n := m.number("rows", 8*m.in(1, 4))
 	values := m.bytes(n, 1, 99)
-	m.set["x_values"] = func() string {
-		var b bytes.Buffer
-		for i, v := range values {
-			if i > 0 {
-				b.WriteString(", ")
-			}
-			fmt.Fprint(&b, v)
-		}
-		return b.String()
-	}()
+	m.set["x_values"] = list(values)
 	look, pair := m.kind("look"), m.kind("pair")
 	m.text = `=== h
 struct $t_s {

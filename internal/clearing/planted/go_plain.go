@@ -1,9 +1,6 @@
 package planted
 
-import (
-	"fmt"
-	"strings"
-)
+import "fmt"
 
 // goPlain are modules in Go with one bug of an ordinary kind.
 var goPlain = []func(*module){goTable, goValue, goRatio, goStop}
@@ -24,7 +21,7 @@ const (
 func goTable(m *module) {
 	n := m.number("rows", m.in(5, 40))
 	values := m.bytes(n, 1, 99)
-	m.set["x_values"] = strings.Trim(strings.Join(strings.Fields(fmt.Sprint(values)), ", "), "[]")
+	m.set["x_values"] = list(values)
 	look, pair := m.kind("look"), m.kind("pair")
 	m.text = `=== import
 [again]	"slices"
