@@ -56,6 +56,8 @@ func (s server) acts() {
 	act[docket.Decline](s)
 	act[docket.Appeal](s)
 	act[docket.MakePart](s)
+	act[docket.PlaceHold](s)
+	act[docket.LiftHold](s)
 }
 
 // actIn is an act on its way in.

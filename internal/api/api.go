@@ -65,6 +65,7 @@ func New(h House) http.Handler {
 	s.reports()
 	s.people()
 	s.artifacts()
+	s.destructions()
 	return headers(mux)
 }
 

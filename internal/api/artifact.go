@@ -34,6 +34,8 @@ type Artifacts interface {
 	Layer(ctx context.Context, who policy.Principal, id proofhouse.CaseID, a docket.Artifact, request string, now time.Time) (vault.Layer, error)
 	// Unseal makes use of such a request, and opens the artifact by what its custodians left over of the head.
 	Unseal(ctx context.Context, who policy.Principal, id proofhouse.CaseID, a docket.Artifact, request string, layer vault.Layer, now time.Time) (*vault.Opened, error)
+	// Destroy makes use of a request to destroy an artifact or, if that is "", the whole case, and destroys it.
+	Destroy(ctx context.Context, who policy.Principal, id proofhouse.CaseID, by proofhouse.Actor, artifact proofhouse.Digest, request string, now time.Time) (docket.Destruction, error)
 }
 
 // maxAbout bounds what is said of an artifact, in bytes.
@@ -85,8 +87,18 @@ func (s server) artifacts() {
 				return nil, err
 			}
 			out := wire.Artifacts{Artifacts: []wire.Filed{}}
+			custody, err := c.Custody()
+			if err != nil {
+				return nil, err
+			}
+			now := s.Now()
+			due, _ := c.KeptUntil()
 			for _, a := range c.SeenBy(s.reading(c, who)).Artifacts {
-				out.Artifacts = append(out.Artifacts, artifactOf(c, a))
+				f := artifactOf(c, a)
+				if a.Ordered.IsZero() {
+					f.Standing, f.Holds, f.Due = custody.Standing(a.ID, now), c.Holding(a.ID), due
+				}
+				out.Artifacts = append(out.Artifacts, f)
 			}
 			return &struct{ Body wire.Artifacts }{out}, nil
 		})
@@ -138,6 +150,54 @@ func (s server) artifacts() {
 	})
 }
 
+// destructions adds the endpoints that destroy.
+func (s server) destructions() {
+	type destroyIn struct {
+		ArtifactIn
+		As      proofhouse.Role `query:"as" doc:"your role, where you have several that may"`
+		Request string          `query:"request" maxLength:"100" doc:"of yours to destroy it, that two others approved"`
+		Body    nothing
+	}
+	type destroyAllIn struct {
+		CaseIn
+		As      proofhouse.Role `query:"as" doc:"your role, where you have several that may"`
+		Request string          `query:"request" maxLength:"100" doc:"of yours to destroy the case, that two others approved"`
+		Body    wire.DestroyAll
+	}
+	add(s, operation{
+		method: "POST", path: "/v1/cases/{case}/artifacts/{artifact}/destroy", id: "artifacts-destroy", summary: "Destroy an artifact for good",
+		description: "Makes use of the request, once. The answer has the house's signed certificate.",
+	}, func(ctx context.Context, who policy.Person, in destroyIn) (*struct{ Body docket.Destruction }, error) {
+		c, a, err := s.artifact(ctx, who, in.ArtifactIn)
+		if err != nil {
+			return nil, err
+		}
+		return s.destroy(ctx, who, c.ID, in.As, a.ID, in.Request)
+	})
+	add(s, operation{
+		method: "POST", path: "/v1/cases/{case}/destroy", id: "cases-destroy", summary: "Destroy a case for good",
+		description: "All that is sealed, and the key of the case's record: afterwards nothing of it opens, from whatever backup, and no bundle can be made. The answer has the house's signed certificates: keep them.",
+	}, func(ctx context.Context, who policy.Person, in destroyAllIn) (*struct{ Body docket.Destruction }, error) {
+		if in.Body.Confirm != in.Case {
+			if _, err := s.find(ctx, who, in.Case, policy.View); err != nil {
+				return nil, err
+			}
+			return nil, proofhouse.Errorf(proofhouse.Invalid, nil, "nothing of the case opens afterwards, and no bundle of it can be made: write one first, and then name the case as what you confirm")
+		}
+		return s.destroy(ctx, who, in.Case, in.As, "", in.Request)
+	})
+}
+
+func (s server) destroy(ctx context.Context, who policy.Person, id proofhouse.CaseID, as proofhouse.Role, artifact proofhouse.Digest, request string) (*struct{ Body docket.Destruction }, error) {
+	_, e, err := s.event(ctx, who, id, as, docket.Order{})
+	if err != nil {
+		return nil, err
+	}
+	d, err := s.Artifacts.Destroy(ctx, policy.Principal{Person: who}, id, e.By, artifact, request, s.Now())
+	s.wakeIf(err)
+	return &struct{ Body docket.Destruction }{d}, err
+}
+
 // artifact is an artifact of which who may know.
 func (s server) artifact(ctx context.Context, who policy.Person, in ArtifactIn) (docket.Case, docket.Artifact, error) {
 	c, err := s.find(ctx, who, in.Case, policy.View)
@@ -149,7 +209,7 @@ func (s server) artifact(ctx context.Context, who policy.Person, in ArtifactIn) 
 		return c, a, policy.NotFound(policy.Artifact{})
 	}
 	f := c.Facts()
-	err = s.Guard.Check(policy.Principal{Person: who}, policy.Know, a.Sealed(f))
+	err = s.Guard.Check(policy.Principal{Person: who}, policy.Know, c.Sealed(f, a))
 	if err != nil && s.Guard.Check(policy.Principal{Person: who}, policy.Know, a.Evidence(f)) != nil {
 		// Who broke the glass knows of it as evidence.
 		err = s.People.Check(ctx, policy.Principal{Person: who}, policy.Know, c.ID, func(f policy.Case) policy.Resource { return a.Evidence(f) }, s.Now())

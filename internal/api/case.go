@@ -134,6 +134,9 @@ func (s server) show(c docket.Case, who policy.Person, now time.Time) *caseOut {
 	seen := c.SeenBy(reader)
 	state := seen.At(now)
 	out := wire.Case{Case: seen, Profile: wire.ProfileOf(c.Rules), State: state, Clocks: seen.Clocks(), Roles: reader.Roles}
+	if due, ok := c.Due(); ok && slices.ContainsFunc(seen.Artifacts, func(a docket.Artifact) bool { return a.Ordered.IsZero() }) {
+		out.Due = due
+	}
 	for _, r := range seen.Registrations {
 		if r.Criteria.Threshold > 0 { // the reader may see it
 			outcome, runs := c.Propose(r.Version)
@@ -157,7 +160,7 @@ func (s server) reading(c docket.Case, who policy.Person) docket.Reader {
 	type alike struct{ compartment, by string }
 	knows, f := map[alike]bool{}, c.Facts()
 	for _, a := range c.Artifacts {
-		sealed := a.Sealed(f)
+		sealed := c.Sealed(f, a)
 		k := alike{sealed.Compartment, sealed.By}
 		if _, asked := knows[k]; !asked {
 			knows[k] = s.Guard.Check(policy.Principal{Person: who}, policy.Know, sealed) == nil
@@ -194,7 +197,8 @@ func (s server) list(ctx context.Context, who policy.Person, state, find, after 
 		}
 		for _, c := range rows {
 			fits := strings.Contains(c.Codename, find) || strings.Contains(string(c.Developer), find) || strings.Contains(string(c.ID), find)
-			if !fits || s.Guard.Check(policy.Principal{Person: who}, policy.View, c.Facts()) != nil {
+			// Of a destroyed case nobody knows more than that: who was a member finds it.
+			if !fits || !c.Destroyed && s.Guard.Check(policy.Principal{Person: who}, policy.View, c.Facts()) != nil {
 				continue
 			}
 			if len(list.Cases) == limit {

@@ -16,6 +16,7 @@ import (
 	"proofhouse/internal/ledger/posix"
 	"proofhouse/internal/policy"
 	"proofhouse/internal/proofhouse"
+	"proofhouse/internal/vault"
 )
 
 // The attachments of a case's bundle, and the types of its statements.
@@ -138,6 +139,11 @@ func (h *House) statements(ctx context.Context, c docket.Case, meter []byte) ([]
 			Subject: fmt.Sprintf("%s/determination/%d", c.ID, d.Version), Digest: proofhouse.DigestOf(text), PredicateType: determinationType, Predicate: d,
 		}); err != nil {
 			return nil, err
+		}
+	}
+	for _, d := range c.Destructions {
+		for i, envelope := range d.Statements {
+			all = append(all, ledger.NamedStatement{Name: fmt.Sprintf("destruction-%d-%d", d.Number, i+1), Envelope: envelope})
 		}
 	}
 	return all, add("meter", ledger.Statement{
@@ -264,6 +270,7 @@ func disclosed(records []docket.Record, files []string) ([]DisclosedTask, error)
 // stated holds the house's statements to the records.
 func stated(b ledger.Bundle, p docket.Proof) error {
 	meter, determinations := false, 0
+	certificates := map[string]vault.Certificate{} // by envelope
 	for _, s := range b.Statements {
 		switch s.Opened.PredicateType {
 		case meterType:
@@ -277,7 +284,21 @@ func stated(b ledger.Bundle, p docket.Proof) error {
 				return proofhouse.Errorf(proofhouse.Integrity, nil, "the house states another determination than the case has")
 			}
 			determinations++
+		case vault.CertificateType:
+			var c vault.Certificate
+			if err := json.Unmarshal(s.Opened.Predicate, &c); err != nil || c.Subject() != s.Opened.Digest || !s.Opened.Signed {
+				return proofhouse.Errorf(proofhouse.Integrity, err, "a certificate of destruction is not one")
+			}
+			certificates[string(s.Envelope)] = c
 		}
+	}
+	for _, d := range p.Destructions {
+		if err := certified(d, certificates); err != nil {
+			return err
+		}
+	}
+	if len(certificates) > 0 {
+		return proofhouse.Errorf(proofhouse.Integrity, nil, "the house certifies a destruction that nobody ordered")
 	}
 	if !meter || determinations != len(p.Determinations) {
 		return proofhouse.Errorf(proofhouse.Integrity, nil, "a statement of the house's is missing, or is of another meter")
@@ -330,6 +351,30 @@ func (t BundleTrust) read() (opts ledger.VerifyOptions, pins map[proofhouse.Orga
 		}
 	}
 	return opts, pins, nil
+}
+
+// certified holds what was ordered to be destroyed to the certificates, and takes those away that are of it.
+func certified(d docket.ProvedDestruction, certificates map[string]vault.Certificate) error {
+	gone := map[proofhouse.Digest]bool{}
+	for _, envelope := range d.Statements {
+		c, there := certificates[string(envelope)]
+		if !there {
+			return proofhouse.Errorf(proofhouse.Integrity, nil, "a certificate of destruction is missing, or is another one than the case has")
+		}
+		delete(certificates, string(envelope))
+		for i, w := range d.Agreed {
+			if a := c.Approvals[i]; a.Actor.Organisation != w.Organisation || a.Actor.Person != w.Person || !a.At.Equal(w.At) || !c.At.Equal(d.Ordered) {
+				return proofhouse.Errorf(proofhouse.Integrity, nil, "a certificate of destruction names others than those who agreed to it")
+			}
+		}
+		for _, h := range c.Destroyed {
+			gone[h.ID] = true
+		}
+	}
+	if !d.Done.IsZero() && (len(gone) != len(d.Artifacts) || slices.ContainsFunc(d.Artifacts, func(id proofhouse.Digest) bool { return !gone[id] })) {
+		return proofhouse.Errorf(proofhouse.Integrity, nil, "the house certifies the destruction of other artifacts than were ordered to be destroyed")
+	}
+	return nil
 }
 
 // IsBundle says whether a file begins as a bundle does.

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -52,6 +53,7 @@ type House struct {
 	docket    *store.Docket
 	keys      *vault.Records
 	artifacts *vault.Artifacts
+	carrying  sync.Mutex // held while a destruction is carried out
 	guard     *policy.Guard
 	key       *ledger.Key // the log's
 	log       *posix.Log
@@ -77,7 +79,7 @@ func (a *App) OpenHouse(ctx context.Context, cfg HouseConfig) (_ *House, err err
 	keys := a.Vault().Records(a.Config.dir("keys", "case"))
 	h.keys = keys
 	h.docket = store.NewDocket(h.db, keys)
-	if err := h.docket.Order(ctx); err != nil {
+	if err := errors.Join(h.docket.Reseal(ctx), h.docket.Order(ctx)); err != nil {
 		return nil, err
 	}
 	h.Registry = docket.Registry{Store: h.docket}
@@ -192,6 +194,10 @@ func (h *House) Serve(ctx context.Context, addr string, ready func(url string)) 
 			// No reason to hold cases up: entries are accepted, and wait.
 			slog.LogAttrs(ctx, slog.LevelError, "the public log takes nothing more until somebody has looked, and the house is started again", slog.Any("error", err))
 		}
+		return nil
+	})
+	work.Go(func() error {
+		h.sweepArtifacts(ctx)
 		return nil
 	})
 	work.Go(func() error {

@@ -155,7 +155,11 @@ func (h *House) Layer(ctx context.Context, who policy.Principal, id proofhouse.C
 	if r.What != policy.Unseal || r.On != string(a.ID) {
 		return nil, proofhouse.Errorf(proofhouse.Refused, nil, "the approval is for another thing: ask for one for this")
 	}
-	sealed := a.Sealed(f)
+	c, err := h.docket.Case(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	sealed := c.Sealed(f, a)
 	sealed.Approved = r.Approval()
 	if err := h.Directory.Guard.Check(who, policy.Unseal, sealed); err != nil {
 		return nil, err
@@ -180,9 +184,9 @@ func (h *House) Unseal(ctx context.Context, who policy.Principal, id proofhouse.
 		if c.ID != id || r.What != policy.Unseal {
 			return policy.Case{} // which the request is not about
 		}
-		sealed := a.Sealed(c)
-		sealed.Approved = r.Approval()
-		return sealed
+		return policy.Artifact{
+			Case: c, ID: string(a.ID), Compartment: a.Compartment, Marking: a.Marking, By: policy.NameOf(a.By.Organisation, a.By.Person), Approved: r.Approval(),
+		}
 	}, now); err != nil {
 		return nil, errors.Join(err, opened.Close())
 	}

@@ -215,6 +215,7 @@ func TestHouse(t *testing.T) {
 		s := serveHouse(t, data, database)
 		s.populate(t)
 		id := s.review(t)
+		s.seal(t, "eve", id, aboutLog, "canary-text")
 		receipt, err := s.as("ada").Receipt(t.Context(), id, 3)
 		if err != nil {
 			t.Fatal(err)

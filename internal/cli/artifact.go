@@ -21,9 +21,10 @@ import (
 
 // artifact are the commands of what is sealed in a case.
 func (c *console) artifact() *cobra.Command {
-	var custodians []string
+	var custodians, held []string
+	var reason string
 	return group(
-		"artifact", "files that the vault seals for a case: add, list, open",
+		"artifact", "files that the vault seals for a case: add, list, open, hold, destroy",
 		c.artifactAdd(), c.artifactList(), c.artifactOpen(),
 		c.act("compartment CASE NAME", "make a compartment of the case, with two custodians or none",
 			"A clearance is for one compartment: CASE is that of the case, CASE.NAME this one. With two custodians nothing in it opens without the\n"+
@@ -42,6 +43,20 @@ func (c *console) artifact() *cobra.Command {
 				return a, nil
 			}),
 		c.artifactLayer(), c.artifactUnwrap(),
+		c.act("hold CASE NAME", "place a legal hold on artifacts, or on all of the case", "While it lasts nothing that it is on is destroyed, whatever the terms say and whoever approves.", 1, func(f *pflag.FlagSet) {
+			f.StringArrayVar(&held, "artifact", nil, "`ARTIFACT` that it is on; may be repeated; without one, all of the case")
+			f.StringVar(&reason, "reason", "", "why, in plain words")
+		}, func(args []string) (docket.Act, error) {
+			a := docket.PlaceHold{ID: args[0], Reason: reason}
+			for _, id := range held {
+				a.Artifacts = append(a.Artifacts, proofhouse.Digest(id))
+			}
+			return a, nil
+		}),
+		c.act("lift CASE NAME", "lift a legal hold, as whoever placed it or a security officer", "", 1, func(f *pflag.FlagSet) {
+			f.StringVar(&reason, "reason", "", "why, in plain words")
+		}, func(args []string) (docket.Act, error) { return docket.LiftHold{ID: args[0], Reason: reason}, nil }),
+		c.artifactDestroy(),
 	)
 }
 
@@ -96,13 +111,28 @@ func (c *console) artifactList() *cobra.Command {
 			return err
 		}
 		return c.emit(l, func(w io.Writer) {
-			rows := [][]any{{"ARTIFACT", "NAME", "BYTES", "MARKING", "COMPARTMENT", "BY", "AT", "SOURCE"}}
+			rows := [][]any{{"ARTIFACT", "NAME", "BYTES", "MARKING", "COMPARTMENT", "BY", "AT", "STANDING", "SOURCE"}}
 			for _, a := range l.Artifacts {
-				rows = append(rows, []any{a.ID, a.Name, a.Bytes, a.Marking, a.Compartment, string(a.By.Person) + "@" + string(a.By.Organisation), day(a.At), a.Source})
+				rows = append(rows, []any{a.ID, a.Name, a.Bytes, a.Marking, a.Compartment, string(a.By.Person) + "@" + string(a.By.Organisation), day(a.At), keeping(a), a.Source})
 			}
 			table(w, rows...)
 		})
 	})
+}
+
+// keeping is what may be done with an artifact, and why.
+func keeping(a wire.Filed) string {
+	switch {
+	case !a.Destroyed.IsZero():
+		return "destroyed " + day(a.Destroyed)
+	case !a.Ordered.IsZero():
+		return "ordered to be destroyed " + day(a.Ordered)
+	case len(a.Holds) > 0:
+		return string(a.Standing) + ": held by " + strings.Join(a.Holds, ", ")
+	case !a.Due.IsZero():
+		return string(a.Standing) + ", by the terms on " + day(a.Due)
+	}
+	return string(a.Standing)
 }
 
 func (c *console) artifactOpen() *cobra.Command {
@@ -172,6 +202,73 @@ func (c *console) artifactUnwrap() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&key, "key-file", "", "`FILE` with your secret key, as age-keygen -pq wrote it")
+	return cmd
+}
+
+func (c *console) artifactDestroy() *cobra.Command {
+	r := remote{console: c}
+	var request, confirm, out string
+	var all bool
+	cmd := &cobra.Command{
+		Use: "destroy CASE [ARTIFACT]", Short: "destroy an artifact, or the whole case, for good, by a request that two others approved", Args: cobra.RangeArgs(1, 2),
+		Long: "Takes an approved request (`case request CASE destroy --on ARTIFACT`; without --on it is for the whole case). What is destroyed does not\n" +
+			"open any more, from whatever backup. The house's signed certificate says what went, and who approved.\n" +
+			"With --all the case's own key goes too: its record does not open any more, lists show that it was there and no more, and no bundle of\n" +
+			"it can be made. Write the bundle first, then say --confirm CASE. --out keeps the certificates.",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			id := proofhouse.CaseID(args[0])
+			switch {
+			case all == (len(args) == 2):
+				return proofhouse.Errorf(proofhouse.Invalid, nil, "name the artifact, or say --all for the whole case")
+			case all && confirm != args[0]:
+				return proofhouse.Errorf(proofhouse.Invalid, nil, "with --all nothing of the case opens afterwards, and no bundle of it can be made: write one first (`bundle get`), and then say --confirm %s", id)
+			}
+			client, err := r.client()
+			if err != nil {
+				return err
+			}
+			var file *os.File
+			if out != "" {
+				if file, err = os.OpenFile(out, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600); err != nil {
+					return proofhouse.Errorf(proofhouse.Conflict, err, "the file is there already, or cannot be made: choose another")
+				}
+				defer file.Close()
+			}
+			var d docket.Destruction
+			if all {
+				d, err = client.DestroyAll(cmd.Context(), id, request, proofhouse.Role(r.as))
+			} else {
+				d, err = client.Destroy(cmd.Context(), id, proofhouse.Digest(args[1]), request, proofhouse.Role(r.as))
+			}
+			if err != nil {
+				if file != nil {
+					_ = os.Remove(out)
+				}
+				return err
+			}
+			for _, statement := range d.Statements {
+				if file == nil {
+					break
+				}
+				if _, err := fmt.Fprintf(file, "%s\n", statement); err != nil {
+					return proofhouse.Errorf(proofhouse.Unavailable, err, "it is destroyed, and the file for the certificate cannot be written: the house has it")
+				}
+			}
+			return c.emit(d, func(w io.Writer) {
+				fmt.Fprintf(w, "destroyed %d artifacts, by agreement of %s@%s and %s@%s\n", len(d.Artifacts), d.Agreed[0].Person, d.Agreed[0].Organisation, d.Agreed[1].Person, d.Agreed[1].Organisation)
+				if d.Whole {
+					fmt.Fprintf(w, "and with them %s itself: nothing of it opens any more\n", id)
+				}
+			})
+		},
+	}
+	r.flags(cmd.Flags())
+	f := cmd.Flags()
+	f.StringVar(&r.as, "as", "", "your role, where you have several that may")
+	f.StringVar(&request, "request", "", "the approved `REQUEST`")
+	f.BoolVar(&all, "all", false, "the whole case")
+	f.StringVar(&confirm, "confirm", "", "`CASE` again, with --all")
+	f.StringVar(&out, "out", "", "new `FILE` for the certificates, a line each")
 	return cmd
 }
 

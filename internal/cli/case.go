@@ -133,6 +133,10 @@ func (c *console) caseList() *cobra.Command {
 			return c.emit(l, func(w io.Writer) {
 				rows := [][]any{{"CASE", "CODENAME", "DEVELOPER", "ENGAGEMENT", "ACCESS ENDS", "OUTCOME"}}
 				for _, k := range l.Cases {
+					if k.Destroyed {
+						rows = append(rows, []any{k.ID, "", "", "destroyed", "", ""})
+						continue
+					}
 					ends := ""
 					switch {
 					case !k.Withdrawn.IsZero():
@@ -279,6 +283,29 @@ func showCase(w io.Writer, k wire.Case) {
 			said = string(n.Answers[i-1].Step) + ": " + n.Answers[i-1].Reason
 		}
 		add("nominated", "%s (%s), %s", n.Organisation, n.Title, said)
+	}
+	held := false
+	for _, h := range k.Holds {
+		if h.Lifted.IsZero() {
+			held = true
+			add("hold", "%s: %s", h.ID, h.Reason)
+		}
+	}
+	destroyed := 0
+	for _, a := range k.Artifacts {
+		if !a.Ordered.IsZero() {
+			destroyed++
+		}
+	}
+	if n := len(k.Artifacts); n > 0 {
+		add("sealed", "%d artifacts that you may know of, %d of them destroyed: `case artifact list`", n, destroyed)
+	}
+	if !k.Due.IsZero() && !held {
+		what := "due to be destroyed on " + day(k.Due)
+		if !k.State.At.Before(k.Due) {
+			what = "DUE to be destroyed since " + day(k.Due)
+		}
+		add("sealed", "%s", what)
 	}
 	for _, r := range k.Releases {
 		add("release", "%s %s", day(r.Date), r.Note)

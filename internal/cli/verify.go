@@ -95,6 +95,17 @@ func printBundle(w io.Writer, p app.BundleProof) {
 		}
 		fmt.Fprintf(w, "run %s: %d of %d solved, %d left out, %d tokens; %s\n", r.ID, r.Tally.Solved, r.Tally.Samples, r.Tally.Excluded, r.Tokens, account)
 	}
+	if k.Artifacts > 0 {
+		fmt.Fprintf(w, "%d artifacts were sealed, which count as nothing of the house's own\n", k.Artifacts)
+	}
+	for _, d := range k.Destructions {
+		state := "certified " + day(d.Done)
+		if d.Done.IsZero() {
+			state = "not carried out yet"
+		}
+		fmt.Fprintf(w, "%d artifacts were ordered to be destroyed %s, by agreement of %s@%s and %s@%s; %s\n", len(d.Artifacts), day(d.Ordered),
+			d.Agreed[0].Person, d.Agreed[0].Organisation, d.Agreed[1].Person, d.Agreed[1].Organisation, state)
+	}
 	if a := k.Accounts; a != nil {
 		fmt.Fprintf(w, "tokens: %d registered, %d exploratory, %d outside the review, %d unaccounted\n", a.Registered, a.Exploratory, a.Outside, a.Remainder)
 	}

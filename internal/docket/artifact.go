@@ -24,6 +24,9 @@ type Artifact struct {
 	Source      string             `json:"source"` // who made it, and how it came here
 	At          time.Time          `json:"at"`
 	By          proofhouse.Actor   `json:"by"`
+	// Ordered is when it was ordered to be destroyed, and Destroyed when it was; zero if not.
+	Ordered   time.Time `json:"ordered,omitzero"`
+	Destroyed time.Time `json:"destroyed,omitzero"`
 }
 
 const (
@@ -85,7 +88,12 @@ func (a Seal) apply(c *Case, by proofhouse.Actor, now time.Time) error {
 	if _, err := c.Custodians(a.Compartment); err != nil {
 		return err
 	}
-	c.Artifacts = append(slices.Clip(c.Artifacts), Artifact{a.ID, a.Compartment, a.Name, a.Media, a.Bytes, a.Marking, a.Source, now, by})
+	if c.ending() {
+		return proofhouse.Errorf(proofhouse.Conflict, nil, "all of the case is being destroyed")
+	}
+	c.Artifacts = append(slices.Clip(c.Artifacts), Artifact{
+		ID: a.ID, Compartment: a.Compartment, Name: a.Name, Media: a.Media, Bytes: a.Bytes, Marking: a.Marking, Source: a.Source, At: now, By: by,
+	})
 	return nil
 }
 

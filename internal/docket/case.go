@@ -58,6 +58,9 @@ type Case struct {
 	// Artifacts are what the vault has sealed for the case, and Parts its compartments there besides its own.
 	Artifacts []Artifact `json:"artifacts"`
 	Parts     []Part     `json:"parts"`
+	// Holds keep artifacts, and Destructions are what was ordered to be destroyed; both in order.
+	Holds        []Hold        `json:"holds"`
+	Destructions []Destruction `json:"destructions"`
 	// Citations are of earlier cases.
 	Citations      []Citation      `json:"citations"`
 	Consultations  []Consultation  `json:"consultations"`

@@ -14,17 +14,20 @@ func (c Case) Facts() policy.Case {
 			f.Ran = append(f.Ran, name)
 		}
 	}
+	f.Held = c.Held()
 	return f
 }
 
-// Sealed is an artifact of c's as the guard knows it, for what takes two approvers.
-func (f Artifact) Sealed(c policy.Case) policy.Artifact {
-	return policy.Artifact{Case: c, ID: string(f.ID), Compartment: f.Compartment, Marking: f.Marking, By: policy.NameOf(f.By.Organisation, f.By.Person)}
+// Sealed is an artifact of c's as the guard knows it, for what takes two approvers. f are the facts of c.
+func (c Case) Sealed(f policy.Case, a Artifact) policy.Artifact {
+	return policy.Artifact{
+		Case: f, ID: string(a.ID), Compartment: a.Compartment, Marking: a.Marking, By: policy.NameOf(a.By.Organisation, a.By.Person), Held: len(c.Holding(a.ID)) > 0,
+	}
 }
 
 // Evidence is an artifact of c's as the guard knows it, for reading it as it is.
-func (f Artifact) Evidence(c policy.Case) policy.Evidence {
-	return policy.Evidence{Case: c, ID: string(f.ID), Compartment: f.Compartment, Marking: f.Marking, By: policy.NameOf(f.By.Organisation, f.By.Person)}
+func (a Artifact) Evidence(f policy.Case) policy.Evidence {
+	return policy.Evidence{Case: f, ID: string(a.ID), Compartment: a.Compartment, Marking: a.Marking, By: policy.NameOf(a.By.Organisation, a.By.Person)}
 }
 
 // Facts are enough to know whether the case may be seen, and not who may sign.

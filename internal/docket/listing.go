@@ -27,6 +27,8 @@ func (s Summary) Place() Place { return Place{s.Urgency(), s.ID} }
 // without one and then those that are over, both the newest first. It is never 0.
 func (s Summary) Urgency() int64 {
 	switch {
+	case s.Destroyed:
+		return s.urgency
 	case s.Over():
 		return OverFrom + (halfRange - s.Opened.UnixMicro())
 	case s.Window.IsZero():

@@ -64,6 +64,11 @@ const (
 const (
 	KindSeal     Kind = "seal an artifact"
 	KindMakePart Kind = "make a compartment"
+	KindHold     Kind = "place a legal hold"
+	KindLift     Kind = "lift a legal hold"
+	// An order is given by the house for whoever two others gave their word, and never by a request of its own.
+	KindOrder     Kind = "order a destruction"
+	KindDestroyed Kind = "record a destruction"
 )
 
 // Kinds are all acts, in the order of the page that lists them.
@@ -73,7 +78,7 @@ var Kinds = []Kind{
 	KindRegister, KindCountersign, KindStartRun, KindFinishRun, KindAttach, KindCite, KindConsult, KindAnswer, KindWaive, KindDetermine, KindReconsider, KindAppoint,
 	KindFileReport, KindPublishReport,
 	KindPublish, KindAgreePartners, KindNominate, KindSponsor, KindDecline, KindAppeal,
-	KindSeal, KindMakePart,
+	KindSeal, KindMakePart, KindHold, KindLift, KindOrder, KindDestroyed,
 }
 
 // Move says when an act is permitted. What besides depends on the act's own
@@ -140,6 +145,10 @@ func (k Kind) Move() Move {
 		return Move{By: []proofhouse.Role{proofhouse.Developer, proofhouse.Registrar, proofhouse.Evaluator, proofhouse.Consultee, proofhouse.Tester}}
 	case KindMakePart:
 		return Move{By: []proofhouse.Role{proofhouse.Developer, proofhouse.Registrar, proofhouse.SecurityOfficer}}
+	case KindHold, KindLift:
+		return Move{By: []proofhouse.Role{proofhouse.Developer, proofhouse.Registrar, proofhouse.Authority, proofhouse.SecurityOfficer}, Withdrawn: true}
+	case KindOrder, KindDestroyed:
+		return Move{By: []proofhouse.Role{proofhouse.Developer, proofhouse.Registrar, proofhouse.SecurityOfficer}, Withdrawn: true}
 	case KindCite:
 		return Move{By: []proofhouse.Role{proofhouse.Registrar, proofhouse.Evaluator, proofhouse.Tester}}
 	case KindConsult:

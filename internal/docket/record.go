@@ -18,7 +18,7 @@ var acts = map[string]Act{
 	"consult": Consult{}, "answer": Answer{}, "waive": Waive{}, "determine": Determine{}, "reconsider": Reconsider{}, "appoint": Appoint{},
 	"file-report": FileReport{}, "publish-report": PublishReport{},
 	"publish": Publish{}, "agree-partners": AgreePartners{}, "nominate": Nominate{}, "sponsor": Sponsor{}, "decline": Decline{}, "appeal": Appeal{},
-	"seal": Seal{}, "make-part": MakePart{},
+	"seal": Seal{}, "make-part": MakePart{}, "hold": PlaceHold{}, "lift": LiftHold{}, "order": Order{}, "destroyed": Destroyed{},
 }
 
 // names are the names of acts by their kind.

@@ -78,6 +78,20 @@ type Summary struct {
 	Withdrawn  time.Time                 `json:"withdrawn,omitzero"`
 	Outcome    Outcome                   `json:"outcome,omitempty"` // the last that was signed
 	Members    []Member                  `json:"members"`
+	// Due is when the first of what is sealed is due to be destroyed; zero if nothing is.
+	Due time.Time `json:"due,omitzero"`
+	// Ordered says that destructions were ordered that are not carried out, or end the case.
+	Ordered bool `json:"ordered,omitzero"`
+	// Destroyed says that the case was destroyed: nothing else of it is known.
+	Destroyed bool `json:"destroyed,omitzero"`
+	// urgency is where a destroyed case stands in lists.
+	urgency int64
+}
+
+// DestroyedSummary is what is left of a case that was destroyed: that it was there, and where it
+// stands in lists.
+func DestroyedSummary(id proofhouse.CaseID, urgency int64) Summary {
+	return Summary{ID: id, Destroyed: true, urgency: urgency, Members: []Member{}}
 }
 
 // Summary is what a list shows of c.
@@ -86,6 +100,8 @@ func (c Case) Summary() Summary {
 		ID: c.ID, Codename: c.Codename, Body: c.Rules.Body, Profile: c.Rules.Name, Version: c.Version, Opened: c.Opened, Accepted: c.Accepted,
 		Changed: c.Changed, Engagement: c.engagement(), Window: c.Window.End, Withdrawn: c.Withdrawn, Members: c.Members, Developer: c.developer(),
 	}
+	s.Ordered = len(c.Pending()) > 0 || c.ending()
+	s.Due, _ = c.Due()
 	if n := len(c.Determinations); n > 0 {
 		s.Outcome = c.Determinations[n-1].Outcome
 	}

@@ -106,16 +106,13 @@ func (c Case) Agreed() (Terms, bool) {
 }
 
 // KeptUntil is when what is sealed in the case is due to be destroyed: the
-// agreed retention after access to the model has ended. Without terms, or as
-// long as access may go on, it is never due.
+// agreed retention after access to the model has ended or, if it was never lent, after the last
+// determination. Without terms, or as long as access may go on, it is never due.
 func (c Case) KeptUntil() (due time.Time, ok bool) {
 	t, agreed := c.Agreed()
-	ended := c.Window.End
-	if !c.Withdrawn.IsZero() && (ended.IsZero() || c.Withdrawn.Before(ended)) {
-		ended = c.Withdrawn
-	}
-	if !agreed || ended.IsZero() {
+	over := c.over()
+	if !agreed || over.IsZero() {
 		return time.Time{}, false
 	}
-	return CalendarDays(t.Retention).After(ended, c.Rules.Calendar), true
+	return CalendarDays(t.Retention).After(over, c.Rules.Calendar), true
 }

@@ -19,6 +19,9 @@ type Proof struct {
 	// Determinations in order; a case may have none.
 	Determinations []ProvedDetermination `json:"determinations"`
 	Runs           []ProvedRun           `json:"runs"`
+	// Artifacts is how many were sealed, and Destructions are what was ordered to be destroyed.
+	Artifacts    int                 `json:"artifacts"`
+	Destructions []ProvedDestruction `json:"destructions"`
 	// Accounts say where the tokens went; nil if the gate's meter is not there.
 	Accounts *Accounts `json:"accounts"`
 	// Wrong is what breaks the announced rules. Each is named: late criteria, hidden runs.
@@ -52,6 +55,16 @@ type ProvedDetermination struct {
 	Dissent       int               `json:"dissent"` // how many of the consulted dissented
 }
 
+// ProvedDestruction is an order to destroy artifacts that two others agreed to.
+type ProvedDestruction struct {
+	Artifacts []proofhouse.Digest `json:"artifacts"`
+	Agreed    [2]Word             `json:"agreed"`
+	Ordered   time.Time           `json:"ordered"`
+	// Done is when it was carried out, by the house's signed word; zero if it says nothing of it.
+	Done       time.Time `json:"done,omitzero"`
+	Statements [][]byte  `json:"-"`
+}
+
 // ProvedRun is a run and in which account it is.
 type ProvedRun struct {
 	ID     proofhouse.RunID `json:"id"`
@@ -81,6 +94,13 @@ func Verify(rules *Profile, records []Record, metered []Metered, pins map[proofh
 	}
 	p.determinations(c)
 	p.runs(c)
+	p.Artifacts = len(c.Artifacts)
+	for _, d := range c.Destructions {
+		p.Destructions = append(p.Destructions, ProvedDestruction{d.Artifacts, d.Agreed, d.At, d.Done, d.Statements})
+	}
+	if len(c.Destructions) > 0 {
+		p.Open = append(p.Open, "that nobody kept a copy of what was destroyed: a certificate is the house's word")
+	}
 	p.accounts(c, metered)
 	p.Open = append(p.Open, fmt.Sprintf("that nothing followed event %d: ask the house for a later bundle, or hold a receipt against this one", c.Version),
 		"that the clock of the house was right: times are its own",

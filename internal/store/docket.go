@@ -19,7 +19,7 @@ import (
 )
 
 // Docket is the database as the docket keeps cases in it. Whatever a case says
-// is sealed: under the case's own key in its entries, under the house's in what
+// is sealed under the case's own key, in its entries and in what
 // lists show.
 type Docket struct {
 	Outbox
@@ -120,7 +120,7 @@ func (tx docketTx) Append(ctx context.Context, before, after docket.Case, r dock
 	if err != nil {
 		return err
 	}
-	sealed, err := tx.d.keys.Seal(houseKey, aboutReview(after.ID), summary)
+	sealed, err := tx.d.keys.Seal(string(after.ID), aboutReview(after.ID), summary)
 	if err != nil {
 		return err
 	}

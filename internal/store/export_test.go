@@ -35,3 +35,28 @@ func (d *Docket) Damage(ctx context.Context, id proofhouse.CaseID) error {
 	_, err := d.sql.ExecContext(ctx, "UPDATE review SET sealed = substr(sealed, 2) WHERE id = $1", string(id))
 	return err
 }
+
+// ForTheHouse puts what lists show of a case under the house's key, as if the database were older than the
+// cases' own, or tries whether it lies there.
+func (d *Docket) ForTheHouse(ctx context.Context, id proofhouse.CaseID, put bool) error {
+	var sealed []byte
+	if err := d.sql.QueryRowContext(ctx, "SELECT sealed FROM review WHERE id = $1", string(id)).Scan(&sealed); err != nil {
+		return err
+	}
+	if !put {
+		_, err := d.keys.Open(houseKey, aboutReview(id), sealed)
+		return err
+	}
+	plain, err := d.keys.Open(string(id), aboutReview(id), sealed)
+	if err != nil {
+		return err
+	}
+	if sealed, err = d.keys.Seal(houseKey, aboutReview(id), plain); err != nil {
+		return err
+	}
+	_, err = d.sql.ExecContext(ctx, "UPDATE review SET sealed = $1, own_key = 0 WHERE id = $2", sealed, string(id))
+	return err
+}
+
+// ShredCase shreds a case's key.
+func (d *Docket) ShredCase(id proofhouse.CaseID) error { return d.keys.Shred(string(id)) }

@@ -45,6 +45,9 @@ func (d *Docket) Summaries(ctx context.Context, l docket.Listing) ([]docket.Summ
 	all := make([]docket.Summary, len(rows))
 	for i, row := range rows {
 		s, err := d.summary(row.ID, row.Sealed)
+		if proofhouse.KindOf(err) == proofhouse.NotFound {
+			s, err = d.destroyed(row.ID, row.Urgency, err)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -56,7 +59,17 @@ func (d *Docket) Summaries(ctx context.Context, l docket.Listing) ([]docket.Summ
 	return all, nil
 }
 
-// All are the summaries of all cases, by id, for whoever checks a whole house.
+// destroyed is what is left of a case whose key is not there, if that was shredded.
+func (d *Docket) destroyed(id string, urgency int64, missing error) (docket.Summary, error) {
+	shredded, err := d.keys.Shredded(id)
+	if err == nil && !shredded {
+		err = missing
+	}
+	return docket.DestroyedSummary(proofhouse.CaseID(id), urgency), err
+}
+
+// All are the summaries of all cases, by id, for whoever checks a whole house. Of a case whose key
+// is not here there is the id.
 func (d *Docket) All(ctx context.Context) ([]docket.Summary, error) {
 	rows, err := query.New(d.sql).Reviews(ctx)
 	if err != nil {
@@ -64,7 +77,10 @@ func (d *Docket) All(ctx context.Context) ([]docket.Summary, error) {
 	}
 	all := make([]docket.Summary, len(rows))
 	for i, row := range rows {
-		if all[i], err = d.summary(row.ID, row.Sealed); err != nil {
+		all[i], err = d.summary(row.ID, row.Sealed)
+		if proofhouse.KindOf(err) == proofhouse.NotFound {
+			all[i] = docket.Summary{ID: proofhouse.CaseID(row.ID)}
+		} else if err != nil {
 			return nil, err
 		}
 	}
@@ -72,7 +88,7 @@ func (d *Docket) All(ctx context.Context) ([]docket.Summary, error) {
 }
 
 func (d *Docket) summary(id string, sealed []byte) (s docket.Summary, err error) {
-	plain, err := d.keys.Open(houseKey, aboutReview(proofhouse.CaseID(id)), sealed)
+	plain, err := d.keys.Open(id, aboutReview(proofhouse.CaseID(id)), sealed)
 	if err != nil {
 		return s, err
 	}
@@ -137,6 +153,55 @@ func (d *Docket) found(ctx context.Context, tx Tx, name string, s docket.Summary
 		return err
 	}
 	return tx.q.AddParty(ctx, query.AddPartyParams{Review: string(s.ID), Who: who, Urgency: s.Urgency()})
+}
+
+// Reseal seals under the cases' own keys what lists show and was sealed under the house's, so that
+// nothing of a case is left when its key is shredded. Of a case whose key is not here it is left as it is.
+func (d *Docket) Reseal(ctx context.Context) error {
+	for after := ""; ; {
+		rows, err := query.New(d.sql).ReviewsOfTheHouse(ctx, query.ReviewsOfTheHouseParams{After: after, Most: page})
+		if err != nil {
+			return d.dialect.explain(err)
+		}
+		if len(rows) == 0 {
+			return nil
+		}
+		if err := d.Update(ctx, func(tx Tx) error {
+			for _, row := range rows {
+				sealed, err := d.reseal(row.ID, row.Sealed)
+				if err != nil {
+					return err
+				}
+				if sealed == nil {
+					continue
+				}
+				if _, err := tx.q.ResealReview(ctx, query.ResealReviewParams{Sealed: sealed, ID: row.ID, Version: row.Version}); err != nil {
+					return err
+				}
+			}
+			return nil
+		}); err != nil {
+			return err
+		}
+		after = rows[len(rows)-1].ID
+	}
+}
+
+// reseal is a summary sealed under the case's key, nothing if that was shredded, or nil if it is not here.
+func (d *Docket) reseal(id string, old []byte) ([]byte, error) {
+	shredded, err := d.keys.Shredded(id)
+	if err != nil || shredded {
+		return []byte{}, err
+	}
+	if has, err := d.keys.Has(id); err != nil || !has {
+		return nil, err
+	}
+	about := aboutReview(proofhouse.CaseID(id))
+	plain, err := d.keys.Open(houseKey, about, old)
+	if err != nil {
+		return nil, err
+	}
+	return d.keys.Seal(id, about, plain)
 }
 
 // Order works out where cases stand in lists that were kept before the database ordered them.

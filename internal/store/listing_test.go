@@ -92,3 +92,51 @@ func TestListing(t *testing.T) {
 		}
 	})
 }
+
+// TestReseal: what an older house had sealed under its own key goes under the cases'; of a case that was
+// shredded nothing is left.
+func TestReseal(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *store.DB, _ string) {
+		d := newDocket(t, db)
+		r := docket.Registry{Store: d}
+		ids := []proofhouse.CaseID{"case-0", "case-1", "case-2"}
+		for i, id := range ids {
+			if _, err := r.Open(t.Context(), dev, rules(t), docket.OpenCase{Codename: "heron", Variants: []string{"deployed"}}, docket.Request{},
+				func() proofhouse.CaseID { return id }, start.Add(time.Duration(i)*time.Minute)); err != nil {
+				t.Fatal(err)
+			}
+			if err := d.ForTheHouse(t.Context(), id, false); err == nil {
+				t.Errorf("%s is sealed for the house", id)
+			}
+			if err := d.ForTheHouse(t.Context(), id, true); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := d.ShredCase("case-1"); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			if err := d.Reseal(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, id := range ids {
+			if err := d.ForTheHouse(t.Context(), id, false); err == nil {
+				t.Errorf("%s is still sealed for the house", id)
+			}
+		}
+		all := must[[]docket.Summary](t)(d.Summaries(t.Context(), docket.Listing{Who: docket.Person{Organisation: dev.Organisation, Person: dev.Person}, Limit: 5}))
+		if len(all) != 3 {
+			t.Fatalf("listed are %+v", all)
+		}
+		for _, s := range all {
+			if gone := s.ID == "case-1"; s.Destroyed != gone || (s.Codename == "") != gone {
+				t.Errorf("listed is %+v", s)
+			}
+		}
+		do(t, r, "case-0", registrar, docket.Accept{})
+		if err := d.ForTheHouse(t.Context(), "case-0", false); err == nil {
+			t.Error("an event sealed it for the house")
+		}
+	})
+}

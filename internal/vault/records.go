@@ -116,6 +116,18 @@ func (r *Records) Shred(name string) error {
 	return diskError(errors.Join(os.Rename(path+newSuffix, path), syncDir(r.dir)))
 }
 
+// Has says whether the key of name is there: neither shredded, nor lost, nor elsewhere.
+func (r *Records) Has(name string) (bool, error) {
+	if err := checkName(name); err != nil {
+		return false, err
+	}
+	b, err := os.ReadFile(filepath.Join(r.dir, name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return string(b) != shreddedKey, diskError(err)
+}
+
 // Shredded says whether the key of name was shredded: one that is neither there
 // nor was, is lost or lies elsewhere.
 func (r *Records) Shredded(name string) (bool, error) {

@@ -9,9 +9,11 @@ import (
 	"net/textproto"
 	"net/url"
 	"strconv"
+	"time"
 
 	"proofhouse/internal/docket"
 	"proofhouse/internal/proofhouse"
+	"proofhouse/internal/vault"
 )
 
 // NewArtifact is what is said of a file that is brought.
@@ -27,6 +29,15 @@ type NewArtifact struct {
 type Filed struct {
 	docket.Artifact
 	Custodians int `json:"custodians" doc:"how many have to open it besides the house: 2 or 0"`
+	// What may be done with it; "" once its destruction was ordered.
+	Standing vault.Standing `json:"standing,omitempty" enum:"must be kept,may be destroyed,is due for destruction"`
+	Holds    []string       `json:"holds,omitempty" doc:"the legal holds that keep it"`
+	Due      time.Time      `json:"due,omitzero" doc:"when it is due to be destroyed, by the terms"`
+}
+
+// DestroyAll destroys a case.
+type DestroyAll struct {
+	Confirm proofhouse.CaseID `json:"confirm" maxLength:"100" doc:"the case's id: afterwards nothing of it opens, and no bundle can be made"`
 }
 
 // Artifacts is the list of what is sealed in a case, as far as its reader may know of it.
@@ -136,6 +147,24 @@ func (c Client) Unsealed(ctx context.Context, id proofhouse.CaseID, artifact pro
 	}
 	resp, err := c.do(ctx, http.MethodPost, artifactsPath(id)+"/"+url.PathEscape(string(artifact))+"/unseal?"+url.Values{"request": {request}}.Encode(), body, nil)
 	return save(resp, err, w)
+}
+
+// Destroy destroys an artifact for good, by a request that two others approved.
+func (c Client) Destroy(ctx context.Context, id proofhouse.CaseID, artifact proofhouse.Digest, request string, as proofhouse.Role) (docket.Destruction, error) {
+	v := url.Values{"request": {request}}
+	if as != "" {
+		v.Set("as", string(as))
+	}
+	return send[docket.Destruction](ctx, c, artifactsPath(id)+"/"+url.PathEscape(string(artifact))+"/destroy?"+v.Encode(), struct{}{}, nil)
+}
+
+// DestroyAll destroys a case for good: nothing of it opens afterwards, and no bundle can be made.
+func (c Client) DestroyAll(ctx context.Context, id proofhouse.CaseID, request string, as proofhouse.Role) (docket.Destruction, error) {
+	v := url.Values{"request": {request}}
+	if as != "" {
+		v.Set("as", string(as))
+	}
+	return send[docket.Destruction](ctx, c, "/v1/cases/"+url.PathEscape(string(id))+"/destroy?"+v.Encode(), DestroyAll{id}, nil)
 }
 
 // Layer is what the custodians left over of an artifact's head.

@@ -22,6 +22,8 @@ type Case struct {
 	Clocks []docket.Clock `json:"clocks"`
 	// Roles are the reader's.
 	Roles []proofhouse.Role `json:"roles"`
+	// Due is when what is sealed in the case is due to be destroyed by the terms; zero if it is not.
+	Due time.Time `json:"due,omitzero"`
 	// Proposals are what the registered rule says at this moment of each version of the
 	// criteria, for those who may read the criteria.
 	Proposals []Proposal `json:"proposals"`

@@ -1,8 +1,14 @@
 -- name: AddReview :exec
-INSERT INTO review (id, version, sealed) VALUES (sqlc.arg(id), sqlc.arg(version), sqlc.arg(sealed));
+INSERT INTO review (id, version, sealed, own_key) VALUES (sqlc.arg(id), sqlc.arg(version), sqlc.arg(sealed), 1);
 
 -- name: ChangeReview :execresult
-UPDATE review SET version = version + 1, sealed = sqlc.arg(sealed) WHERE id = sqlc.arg(id) AND version = sqlc.arg(version);
+UPDATE review SET version = version + 1, sealed = sqlc.arg(sealed), own_key = 1 WHERE id = sqlc.arg(id) AND version = sqlc.arg(version);
+
+-- name: ReviewsOfTheHouse :many
+SELECT id, version, sealed FROM review WHERE own_key = 0 AND id > sqlc.arg(after) ORDER BY id LIMIT sqlc.arg(most);
+
+-- name: ResealReview :execresult
+UPDATE review SET sealed = sqlc.arg(sealed), own_key = 1 WHERE id = sqlc.arg(id) AND version = sqlc.arg(version);
 
 -- name: Reviews :many
 SELECT id, sealed FROM review ORDER BY id;

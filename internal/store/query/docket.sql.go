@@ -77,7 +77,7 @@ func (q *Queries) AddRequest(ctx context.Context, arg AddRequestParams) error {
 }
 
 const addReview = `-- name: AddReview :exec
-INSERT INTO review (id, version, sealed) VALUES ($1, $2, $3)
+INSERT INTO review (id, version, sealed, own_key) VALUES ($1, $2, $3, 1)
 `
 
 type AddReviewParams struct {
@@ -106,7 +106,7 @@ func (q *Queries) AddRules(ctx context.Context, arg AddRulesParams) error {
 }
 
 const changeReview = `-- name: ChangeReview :execresult
-UPDATE review SET version = version + 1, sealed = $1 WHERE id = $2 AND version = $3
+UPDATE review SET version = version + 1, sealed = $1, own_key = 1 WHERE id = $2 AND version = $3
 `
 
 type ChangeReviewParams struct {
@@ -249,6 +249,20 @@ func (q *Queries) Request(ctx context.Context, arg RequestParams) (RequestRow, e
 	return i, err
 }
 
+const resealReview = `-- name: ResealReview :execresult
+UPDATE review SET sealed = $1, own_key = 1 WHERE id = $2 AND version = $3
+`
+
+type ResealReviewParams struct {
+	Sealed  []byte
+	ID      string
+	Version int64
+}
+
+func (q *Queries) ResealReview(ctx context.Context, arg ResealReviewParams) (sql.Result, error) {
+	return q.db.ExecContext(ctx, resealReview, arg.Sealed, arg.ID, arg.Version)
+}
+
 const reviews = `-- name: Reviews :many
 SELECT id, sealed FROM review ORDER BY id
 `
@@ -319,6 +333,44 @@ func (q *Queries) ReviewsOf(ctx context.Context, arg ReviewsOfParams) ([]Reviews
 	for rows.Next() {
 		var i ReviewsOfRow
 		if err := rows.Scan(&i.Urgency, &i.ID, &i.Sealed); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const reviewsOfTheHouse = `-- name: ReviewsOfTheHouse :many
+SELECT id, version, sealed FROM review WHERE own_key = 0 AND id > $1 ORDER BY id LIMIT $2
+`
+
+type ReviewsOfTheHouseParams struct {
+	After string
+	Most  int32
+}
+
+type ReviewsOfTheHouseRow struct {
+	ID      string
+	Version int64
+	Sealed  []byte
+}
+
+func (q *Queries) ReviewsOfTheHouse(ctx context.Context, arg ReviewsOfTheHouseParams) ([]ReviewsOfTheHouseRow, error) {
+	rows, err := q.db.QueryContext(ctx, reviewsOfTheHouse, arg.After, arg.Most)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ReviewsOfTheHouseRow
+	for rows.Next() {
+		var i ReviewsOfTheHouseRow
+		if err := rows.Scan(&i.ID, &i.Version, &i.Sealed); err != nil {
 			return nil, err
 		}
 		items = append(items, i)

@@ -64,6 +64,7 @@ type Review struct {
 	ID      string
 	Version int64
 	Sealed  []byte
+	OwnKey  int64
 }
 
 type ReviewParty struct {
