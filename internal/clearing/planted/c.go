@@ -23,7 +23,7 @@ func C(seed uint64) Project {
 	if rng.IntN(2) == 0 {
 		p.names.prefix = p.name[:3] + "_"
 	}
-	for _, build := range choose(rng, cPlain, cHard) {
+	for _, build := range choose(rng, seed, cPlain, cHard, cReserve) {
 		p.draft(build)
 	}
 	for _, n := range rng.Perm(len(cClean))[:2] {
@@ -44,12 +44,19 @@ func newPlan(rng *rand.Rand, language target.Language) *plan {
 }
 
 // choose draws which modules with bugs a project has.
-func choose(rng *rand.Rand, plain, hard []func(*module)) []func(*module) {
+func choose(rng *rand.Rand, seed uint64, plain, hard, reserve []func(*module)) []func(*module) {
 	var out []func(*module)
 	for _, i := range rng.Perm(len(plain))[:1+rng.IntN(2)] {
 		out = append(out, plain[i])
 	}
-	for _, i := range rng.Perm(len(hard))[:min(len(hard), 3)] {
+	n := 3
+	if seed >= Reserve {
+		for _, i := range rng.Perm(len(reserve))[:2] {
+			out = append(out, reserve[i])
+		}
+		n = 1
+	}
+	for _, i := range rng.Perm(len(hard))[:n] {
 		out = append(out, hard[i])
 	}
 	return out

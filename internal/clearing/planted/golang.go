@@ -23,7 +23,7 @@ func Go(seed uint64) Project {
 			p.core.set["P_"+key] = l.util + "." + p.core.name('F', key)
 		}
 	}
-	for _, build := range choose(rng, goPlain, goHard) {
+	for _, build := range choose(rng, seed, goPlain, goHard, goReserve) {
 		p.draft(build)
 	}
 	for _, n := range rng.Perm(len(goClean))[:2] {

@@ -207,6 +207,12 @@ func checkGo(t *testing.T, p *Project) {
 		}
 		r.add(variant(pa), files, true)
 		if !pa.Right {
+			if _, err := r.patched(pa.Diff, pa.Regression); err != nil {
+				complain(t, pa, "the regression test does not apply: %v", err)
+			}
+			if pa.Fault == WeakTest {
+				with = append(with, variant(pa))
+			}
 			continue
 		}
 		tested, err := r.patched(append(slices.Clone(before), pa.Diff, pa.Regression)...)

@@ -11,6 +11,10 @@ package planted
 
 import "proofhouse/internal/target"
 
+// Reserve is the first seed of the projects kept for measurement: besides other
+// seeds they have modules of designs that no project below has.
+const Reserve = 1000
+
 // Project is a small made-up project with planted bugs. Equal seeds of a
 // language give equal bytes.
 type Project struct {

@@ -3,6 +3,7 @@ package planted
 import (
 	"bytes"
 	"context"
+	"flag"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -15,6 +16,11 @@ import (
 	"sync"
 	"testing"
 	"time"
+)
+
+var (
+	wanted    = flag.String("seeds", "", "the seeds to make projects of, as FROM-TO")
+	preferred = flag.String("cc", "", "the C compiler to try before clang and gcc")
 )
 
 // A rig builds and runs one project's sources outside boxes: the project is our
@@ -39,7 +45,7 @@ var compiler = sync.OnceValue(func() string {
 	if err := os.WriteFile(file, []byte("int main(void) { return 0; }\n"), 0o644); err != nil {
 		return ""
 	}
-	for _, name := range []string{os.Getenv("PLANTED_CC"), "clang", "gcc"} {
+	for _, name := range []string{*preferred, "clang", "gcc"} {
 		if _, err := run(dir, nil, name, "-fsanitize=address", file, "-o", "a"); err == nil {
 			return name
 		}
@@ -362,9 +368,9 @@ func seeds(t *testing.T) []uint64 {
 	if testing.Short() {
 		to = 1
 	}
-	if v := os.Getenv("PLANTED_SEEDS"); v != "" {
-		if _, err := fmt.Sscanf(v, "%d-%d", &from, &to); err != nil {
-			t.Fatalf("PLANTED_SEEDS=%q is not FROM-TO", v)
+	if *wanted != "" {
+		if _, err := fmt.Sscanf(*wanted, "%d-%d", &from, &to); err != nil {
+			t.Fatalf("-seeds=%q is not FROM-TO", *wanted)
 		}
 	}
 	var out []uint64
@@ -474,6 +480,12 @@ func checkC(t *testing.T, p *Project) {
 		}
 		programs[pa.Name] = r.harness(built)
 		if !pa.Right {
+			if _, err := r.patched(pa.Diff, pa.Regression); err != nil {
+				complain(t, pa, "the regression test does not apply: %v", err)
+			}
+			if pa.Fault == WeakTest && len(r.tests(files, testFiles(files)...)) > 0 {
+				complain(t, pa, "the weakened tests fail")
+			}
 			continue
 		}
 		tested, err := r.patched(append(slices.Clone(before), pa.Diff, pa.Regression)...)
@@ -567,6 +579,11 @@ func check(t *testing.T, p *Project, try func(build string, inputs ...[]byte) []
 		if pa.Fault == EditHarness {
 			continue
 		}
+		mends := slices.Clone(pa.Aims)
+		for _, name := range pa.After {
+			mends = append(mends, p.patch(name).Aims...)
+		}
+		var stopped []string
 		for i, res := range try(pa.Name, inputs(p)...) {
 			pr := &p.Proofs[i]
 			stops := matrix[i][j]
@@ -578,6 +595,21 @@ func check(t *testing.T, p *Project, try func(build string, inputs ...[]byte) []
 			} else if res.broke == stops {
 				complain(t, pa, "%s (%s, %v) broke: %v: %s", pr.Name, pr.Bug, pr.atoms, res.broke, res.err)
 			}
+			if !res.broke && (!pr.Flaky || stops) {
+				stopped = append(stopped, pr.Name)
+			}
+			// The labels, by execution: what a right patch stops are the proofs of
+			// the bugs that it is for.
+			of := true
+			for _, b := range pr.Reaches {
+				of = of && slices.Contains(mends, b)
+			}
+			if pa.Right && !pr.Flaky && (pa.Alone == (len(pa.After) == 0)) && res.broke == of {
+				complain(t, pa, "%s is of %s, and broke: %v", pr.Name, pr.Bug, res.broke)
+			}
+		}
+		if pa.Alone && !slices.Equal(stopped, pa.Stops) {
+			complain(t, pa, "stops %v, want %v", stopped, pa.Stops)
 		}
 		for i, res := range try(pa.Name, p.Benign...) {
 			switch {
