@@ -47,6 +47,7 @@ func (s server) acts() {
 	act[docket.Determine](s)
 	act[docket.Reconsider](s)
 	act[docket.Appoint](s)
+	act[docket.Adopt](s)
 	act[docket.FileReport](s)
 	act[docket.PublishReport](s)
 	act[docket.Publish](s)

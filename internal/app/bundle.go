@@ -24,6 +24,7 @@ const (
 	rulesAttachment   = "rules.toml"
 	meterAttachment   = "meter.json"
 	determinationType = "urn:proofhouse:predicate:determination:v1"
+	adoptionType      = "urn:proofhouse:predicate:deployment-decision:v1"
 	meterType         = "urn:proofhouse:predicate:meter:v1"
 )
 
@@ -121,8 +122,8 @@ func (h *House) entries(ctx context.Context, id proofhouse.CaseID, version int) 
 	}
 }
 
-// statements are the house's word on each determination, and on what the gate
-// counted, in the field's format.
+// statements are the house's word on each determination, on each department's
+// decision about its own use, and on what the gate counted, in the field's format.
 func (h *House) statements(ctx context.Context, c docket.Case, meter []byte) ([]ledger.NamedStatement, error) {
 	var all []ledger.NamedStatement
 	add := func(name string, s ledger.Statement) error {
@@ -131,12 +132,19 @@ func (h *House) statements(ctx context.Context, c docket.Case, meter []byte) ([]
 		return err
 	}
 	for _, d := range c.Determinations {
-		text, err := json.Marshal(d)
+		if err := add(fmt.Sprintf("determination-%d", d.Version), ledger.Statement{
+			Subject: fmt.Sprintf("%s/determination/%d", c.ID, d.Version), Digest: d.Digest(), PredicateType: determinationType, Predicate: d,
+		}); err != nil {
+			return nil, err
+		}
+	}
+	for i, a := range c.Adoptions {
+		text, err := json.Marshal(a)
 		if err != nil {
 			return nil, err
 		}
-		if err := add(fmt.Sprintf("determination-%d", d.Version), ledger.Statement{
-			Subject: fmt.Sprintf("%s/determination/%d", c.ID, d.Version), Digest: proofhouse.DigestOf(text), PredicateType: determinationType, Predicate: d,
+		if err := add(fmt.Sprintf("deployment-decision-%d", i+1), ledger.Statement{
+			Subject: fmt.Sprintf("%s/deployment-decision/%s/%d", c.ID, a.By.Organisation, a.Version), Digest: proofhouse.DigestOf(text), PredicateType: adoptionType, Predicate: a,
 		}); err != nil {
 			return nil, err
 		}
@@ -269,7 +277,7 @@ func disclosed(records []docket.Record, files []string) ([]DisclosedTask, error)
 
 // stated holds the house's statements to the records.
 func stated(b ledger.Bundle, p docket.Proof) error {
-	meter, determinations := false, 0
+	meter, determinations, adoptions := false, 0, 0
 	certificates := map[string]vault.Certificate{} // by envelope
 	for _, s := range b.Statements {
 		switch s.Opened.PredicateType {
@@ -284,6 +292,14 @@ func stated(b ledger.Bundle, p docket.Proof) error {
 				return proofhouse.Errorf(proofhouse.Integrity, nil, "the house states another determination than the case has")
 			}
 			determinations++
+		case adoptionType:
+			if !slices.ContainsFunc(p.Adoptions, func(a docket.Adoption) bool {
+				text, err := json.Marshal(a)
+				return err == nil && s.Opened.Digest == proofhouse.DigestOf(text) && s.Opened.Subject == fmt.Sprintf("%s/deployment-decision/%s/%d", p.Case, a.By.Organisation, a.Version)
+			}) {
+				return proofhouse.Errorf(proofhouse.Integrity, nil, "the house states another deployment decision than the case has")
+			}
+			adoptions++
 		case vault.CertificateType:
 			var c vault.Certificate
 			if err := json.Unmarshal(s.Opened.Predicate, &c); err != nil || c.Subject() != s.Opened.Digest || !s.Opened.Signed {
@@ -300,7 +316,7 @@ func stated(b ledger.Bundle, p docket.Proof) error {
 	if len(certificates) > 0 {
 		return proofhouse.Errorf(proofhouse.Integrity, nil, "the house certifies a destruction that nobody ordered")
 	}
-	if !meter || determinations != len(p.Determinations) {
+	if !meter || determinations != len(p.Determinations) || adoptions != len(p.Adoptions) {
 		return proofhouse.Errorf(proofhouse.Integrity, nil, "a statement of the house's is missing, or is of another meter")
 	}
 	return nil

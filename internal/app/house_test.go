@@ -31,7 +31,7 @@ type served struct {
 }
 
 // people of the tests, by organisation.
-var townsfolk = map[string][]string{"institute": {"ann", "rita", "eve", "otto"}, "lab": {"ada", "bob"}, "cyber-centre": {"carl"}, "bank": {"pat"}, "audit": {"al"}}
+var townsfolk = map[string][]string{"institute": {"ann", "rita", "eve", "otto"}, "lab": {"ada", "bob"}, "cyber-centre": {"carl"}, "bank": {"pat"}, "audit": {"al"}, "treasury": {"trudy"}}
 
 func serveHouse(t *testing.T, data, database string) *served {
 	t.Helper()
@@ -131,7 +131,10 @@ func (s *served) review(t *testing.T) proofhouse.CaseID {
 	}
 	s.do(t, "ada", id, docket.Join{Member: proofhouse.Actor{Organisation: "lab", Person: "bob", Role: proofhouse.Developer}})
 	dir := t.TempDir()
-	for _, p := range []string{"ada", "otto", "carl"} {
+	s.do(t, "ada", id, docket.Offer{Terms: docket.Terms{Marking: proofhouse.AmberStrict, Retention: 90, Share: []proofhouse.Role{proofhouse.Adopter}}})
+	s.do(t, "rita", id, docket.Agree{Version: 1})
+	s.do(t, "rita", id, docket.Join{Member: proofhouse.Actor{Organisation: "treasury", Person: "trudy", Role: proofhouse.Adopter}})
+	for _, p := range []string{"ada", "otto", "carl", "trudy"} {
 		if s.keys[p], err = ledger.CreateKey(dir, p); err != nil {
 			t.Fatal(err)
 		}
@@ -141,8 +144,6 @@ func (s *served) review(t *testing.T) proofhouse.CaseID {
 		}
 		s.do(t, p, id, docket.NameKey{Key: string(pem)})
 	}
-	s.do(t, "ada", id, docket.Offer{Terms: docket.Terms{Marking: proofhouse.AmberStrict, Retention: 90, Share: []proofhouse.Role{}}})
-	s.do(t, "rita", id, docket.Agree{Version: 1})
 	s.do(t, "ada", id, docket.Ask{})
 	s.do(t, "rita", id, docket.Register{Criteria: houseCriteria(), Salt: docket.Salt{1}})
 	s.do(t, "ada", id, docket.Countersign{Version: 1})
@@ -151,8 +152,23 @@ func (s *served) review(t *testing.T) proofhouse.CaseID {
 	s.do(t, "eve", id, docket.FinishRun{Run: "run-1", Evidence: proofhouse.DigestOf(nil), Tally: docket.Tally{Solved: 80, Samples: 100}})
 	s.do(t, "rita", id, docket.Consult{Organisation: "cyber-centre"})
 	s.do(t, "carl", id, docket.Answer{View: docket.Dissents, Reason: "canary reason"})
-	s.do(t, "otto", id, docket.Determine{Outcome: docket.Covered, Registration: 1})
+	s.do(t, "eve", id, docket.FileReport{Report: houseReport(), Salt: docket.Salt{2}})
+	c = s.do(t, "otto", id, docket.Determine{Outcome: docket.Covered, Registration: 1, Report: 1}).Case
+	s.do(t, "trudy", id, docket.Adopt{OwnUse: docket.OwnUse{
+		Use: docket.WillUse, Determination: c.Determinations[0].Digest(), Evidence: []proofhouse.Digest{c.Runs[0].Evidence}, Scope: "canary scope",
+		Purpose: "canary purpose", Conditions: []string{}, Until: time.Now().Add(time.Hour),
+	}})
 	return id
+}
+
+// houseReport has a paragraph for each tier alone.
+func houseReport() docket.Report {
+	r := docket.Report{Title: "canary title"}
+	for i, t := range docket.Tiers {
+		m := []proofhouse.Marking{proofhouse.Red, proofhouse.Red, proofhouse.Amber, proofhouse.Clear}[i]
+		r.Paragraphs = append(r.Paragraphs, docket.Paragraph{Text: "canary for the " + string(t), Tiers: []docket.Tier{t}, Marking: m})
+	}
+	return r
 }
 
 func houseCriteria() docket.Criteria {
@@ -234,6 +250,9 @@ func TestHouse(t *testing.T) {
 		if d := p.Case.Determinations; len(d) != 1 || !d[0].Follows || d[0].Countersigned.IsZero() || len(p.Case.Wrong) != 0 || !p.Log.Pinned || p.Log.Receipts != 1 {
 			t.Errorf("the bundle proves %+v", p)
 		}
+		if a := p.Case.Adoptions; len(a) != 1 || a[0].By.Organisation != "treasury" || a[0].Use != docket.WillUse {
+			t.Errorf("the bundle proves of other departments %+v", a)
+		}
 		altered(t, bundle)
 		s.forged(t, id)
 		s.publicLog(t)
@@ -275,8 +294,11 @@ func (s *served) forged(t *testing.T, id proofhouse.CaseID) {
 	other := c
 	other.Determinations = slices.Clone(c.Determinations)
 	other.Determinations[0].Outcome = docket.NotCovered
-	none := c
+	none, adopted, alone := c, c, c
 	none.Determinations = nil
+	adopted.Adoptions = slices.Clone(c.Adoptions)
+	adopted.Adoptions[0].Scope = "everything"
+	alone.Adoptions = nil
 	for name, f := range map[string]struct {
 		stated docket.Case
 		meter  string
@@ -285,6 +307,8 @@ func (s *served) forged(t *testing.T, id proofhouse.CaseID) {
 		"another meter than is stated":         {c, `[{"grant":"body","tokens":1}]`, c.Rules.Text},
 		"another determination than is stated": {other, string(honest), c.Rules.Text},
 		"a determination that is not stated":   {none, string(honest), c.Rules.Text},
+		"another deployment decision":          {adopted, string(honest), c.Rules.Text},
+		"a decision that is not stated":        {alone, string(honest), c.Rules.Text},
 		"other rules":                          {c, string(honest), append([]byte("# \n"), c.Rules.Text...)},
 	} {
 		statements, err := s.statements(t.Context(), f.stated, honest)

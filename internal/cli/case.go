@@ -307,6 +307,13 @@ func showCase(w io.Writer, k wire.Case) {
 		}
 		add("sealed", "%s", what)
 	}
+	for _, a := range k.Adoptions {
+		held := ""
+		if !a.Holds(k.Case, k.State.At) {
+			held = ", holds no more"
+		}
+		add("own use", "%s%s", ownUse(a), held)
+	}
 	for _, r := range k.Releases {
 		add("release", "%s %s", day(r.Date), r.Note)
 	}

@@ -88,6 +88,9 @@ func printBundle(w io.Writer, p app.BundleProof) {
 	if len(k.Determinations) == 0 {
 		fmt.Fprintln(w, "nothing was determined")
 	}
+	for _, a := range k.Adoptions {
+		fmt.Fprintln(w, ownUse(a))
+	}
 	for _, r := range k.Runs {
 		account := "counts"
 		if !r.Counts {

@@ -82,6 +82,10 @@ func (a Join) apply(c *Case, by proofhouse.Actor, _ time.Time) error {
 	if c.has(a.Member) {
 		return proofhouse.Errorf(proofhouse.Conflict, nil, "that member is there already")
 	}
+	// The others work on the review; this one takes something away from it.
+	if t, agreed := c.Agreed(); a.Member.Role == proofhouse.Adopter && (!agreed || !slices.Contains(t.Share, proofhouse.Adopter)) {
+		return proofhouse.Errorf(proofhouse.Refused, nil, "the case is shown to another department only if the agreed terms share it with the role %q", proofhouse.Adopter)
+	}
 	if err := c.fits(a.Member); err != nil {
 		return err
 	}
@@ -145,6 +149,7 @@ const (
 	partnerParty
 	testerParty
 	auditorParty
+	adopterParty
 )
 
 func partyOf(r proofhouse.Role) party {
@@ -161,6 +166,8 @@ func partyOf(r proofhouse.Role) party {
 		return testerParty
 	case proofhouse.Auditor:
 		return auditorParty
+	case proofhouse.Adopter:
+		return adopterParty
 	}
 	return -1
 }
@@ -172,7 +179,7 @@ func mayPlace(by, role proofhouse.Role) bool {
 		return by == proofhouse.Developer
 	case partnerParty:
 		return by == proofhouse.Developer || by == proofhouse.Coordinator
-	case bodyParty, consulteeParty, testerParty, auditorParty:
+	case bodyParty, consulteeParty, testerParty, auditorParty, adopterParty:
 		return by == proofhouse.Registrar
 	}
 	return false

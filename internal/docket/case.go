@@ -65,6 +65,8 @@ type Case struct {
 	Citations      []Citation      `json:"citations"`
 	Consultations  []Consultation  `json:"consultations"`
 	Determinations []Determination `json:"determinations"`
+	// Adoptions are what other departments decided about their own use.
+	Adoptions []Adoption `json:"adoptions"`
 	// Rounds are the reconsiderations that the developer asked for.
 	Rounds []Round `json:"rounds"`
 

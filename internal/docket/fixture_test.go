@@ -21,6 +21,7 @@ var (
 	tester      = proofhouse.Actor{Organisation: "indie", Person: "tess", Role: proofhouse.Tester}
 	partner     = proofhouse.Actor{Organisation: "bank", Person: "pat", Role: proofhouse.Partner}
 	auditor     = proofhouse.Actor{Organisation: "audit", Person: "al", Role: proofhouse.Auditor}
+	adopter     = proofhouse.Actor{Organisation: "treasury", Person: "trudy", Role: proofhouse.Adopter}
 	stranger    = proofhouse.Actor{Organisation: "other", Person: "sid", Role: proofhouse.Developer}
 )
 
@@ -81,6 +82,13 @@ var everyoneJoins = []step{
 	{registrar, Join{tester}, 0},
 	{registrar, Join{auditor}, 0},
 	{dev, Join{partner}, 0},
+}
+
+// adopterJoins makes somebody of another department a member, as the developer's terms allow.
+var adopterJoins = []step{
+	{dev, Offer{Terms{Marking: proofhouse.Amber, Share: []proofhouse.Role{proofhouse.Adopter}}}, 0},
+	{registrar, Agree{1}, 0},
+	{registrar, Join{adopter}, 0},
 }
 
 // digestOf is a digest of nothing in particular.

@@ -46,6 +46,7 @@ const (
 	KindReconsider  Kind = "ask for reconsideration"
 	KindAppoint     Kind = "appoint a tester"
 
+	KindAdopt         Kind = "adopt evidence for its own use"
 	KindFileReport    Kind = "file a report"
 	KindPublishReport Kind = "publish a report"
 )
@@ -76,7 +77,7 @@ var Kinds = []Kind{
 	KindOpen, KindAccept, KindJoin, KindLeave, KindAsk, KindPlan, KindLend, KindEnd, KindPause, KindResume, KindMoveWindow,
 	KindWithdraw, KindAnnounce, KindShare, KindUnshare, KindNameKey, KindOffer, KindAgree,
 	KindRegister, KindCountersign, KindStartRun, KindFinishRun, KindAttach, KindCite, KindConsult, KindAnswer, KindWaive, KindDetermine, KindReconsider, KindAppoint,
-	KindFileReport, KindPublishReport,
+	KindAdopt, KindFileReport, KindPublishReport,
 	KindPublish, KindAgreePartners, KindNominate, KindSponsor, KindDecline, KindAppeal,
 	KindSeal, KindMakePart, KindHold, KindLift, KindOrder, KindDestroyed,
 }
@@ -128,7 +129,7 @@ func (k Kind) Move() Move {
 	case KindShare, KindUnshare:
 		return Move{By: developer, Withdrawn: true}
 	case KindNameKey:
-		return Move{By: []proofhouse.Role{proofhouse.Developer, proofhouse.Authority, proofhouse.Consultee}}
+		return Move{By: []proofhouse.Role{proofhouse.Developer, proofhouse.Authority, proofhouse.Consultee, proofhouse.Adopter}}
 	case KindOffer:
 		return Move{By: developer}
 	case KindAgree:
@@ -161,6 +162,8 @@ func (k Kind) Move() Move {
 		return Move{By: developer, Engagement: []Engagement{Determined}}
 	case KindAppoint:
 		return Move{By: registrar, Engagement: []Engagement{Reconsidering}}
+	case KindAdopt:
+		return Move{By: []proofhouse.Role{proofhouse.Consultee, proofhouse.Adopter}}
 	case KindFileReport:
 		return Move{By: []proofhouse.Role{proofhouse.Registrar, proofhouse.Evaluator}}
 	case KindPublishReport:

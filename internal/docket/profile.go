@@ -201,6 +201,10 @@ func (p *Profile) roles(titles map[string]string) error {
 		}
 		p.Titles[r] = title
 	}
+	// Profiles may be older than this role, and a case keeps its profile.
+	if p.Titles[proofhouse.Adopter] == "" {
+		p.Titles[proofhouse.Adopter] = "adopting department"
+	}
 	for _, r := range proofhouse.Roles {
 		if p.Titles[r] == "" {
 			return proofhouse.Errorf(proofhouse.Invalid, nil, "the profile does not say what the role %q is called: add %s to [roles]", r, strings.ReplaceAll(string(r), " ", "_"))

@@ -22,6 +22,8 @@ type Proof struct {
 	// Artifacts is how many were sealed, and Destructions are what was ordered to be destroyed.
 	Artifacts    int                 `json:"artifacts"`
 	Destructions []ProvedDestruction `json:"destructions"`
+	// Adoptions are other departments' decisions, each about its own use alone.
+	Adoptions []Adoption `json:"adoptions,omitempty"`
 	// Accounts say where the tokens went; nil if the gate's meter is not there.
 	Accounts *Accounts `json:"accounts"`
 	// Wrong is what breaks the announced rules. Each is named: late criteria, hidden runs.
@@ -101,6 +103,7 @@ func Verify(rules *Profile, records []Record, metered []Metered, pins map[proofh
 	if len(c.Destructions) > 0 {
 		p.Open = append(p.Open, "that nobody kept a copy of what was destroyed: a certificate is the house's word")
 	}
+	p.Adoptions = c.Adoptions
 	p.accounts(c, metered)
 	p.Open = append(p.Open, fmt.Sprintf("that nothing followed event %d: ask the house for a later bundle, or hold a receipt against this one", c.Version),
 		"that the clock of the house was right: times are its own",

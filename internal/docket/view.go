@@ -32,7 +32,7 @@ func (r Reader) any(roles ...proofhouse.Role) bool {
 // criteria says whether r may read what a commitment is to. The developer signs
 // the commitment; what a model is measured by would help to prepare it.
 func (r Reader) criteria() bool {
-	return r.any(proofhouse.Registrar, proofhouse.Evaluator, proofhouse.Authority, proofhouse.Consultee, proofhouse.Tester, proofhouse.Auditor)
+	return r.any(proofhouse.Registrar, proofhouse.Evaluator, proofhouse.Authority, proofhouse.Consultee, proofhouse.Tester, proofhouse.Auditor, proofhouse.Adopter)
 }
 
 // answers says whether r may read what the consulted said.
@@ -44,7 +44,7 @@ func (r Reader) answers() bool {
 // see what concerns them.
 func (r Reader) whole() bool {
 	return r.any(proofhouse.Developer, proofhouse.Registrar, proofhouse.Evaluator, proofhouse.Authority, proofhouse.SecurityOfficer,
-		proofhouse.Consultee, proofhouse.Coordinator, proofhouse.Tester, proofhouse.Auditor)
+		proofhouse.Consultee, proofhouse.Coordinator, proofhouse.Tester, proofhouse.Auditor, proofhouse.Adopter)
 }
 
 // SeenBy is c without what r may not read. It is for showing: no event can be

@@ -62,7 +62,7 @@ func walk(t *testing.T, acts func(Case, time.Time) []Act, passes []time.Duration
 	// Terms make no difference to any rule of the walk: they are offered once.
 	offered := step{dev, Offer{Terms{Marking: proofhouse.Amber}}, 0}
 	filed := step{evaluator, FileReport{tieredReport(), salt}, 0} // nor do reports
-	first, now := play(t, profile(t, "institute"), opened(append(slices.Clone(everyoneJoins), offered, filed)...)...)
+	first, now := play(t, profile(t, "institute"), opened(slices.Concat(everyoneJoins, adopterJoins, []step{offered, filed})...)...)
 	seen := map[string]bool{abstract(first, now): true}
 	queue := []at{{first, now}}
 	for ; len(queue) > 0 && len(seen) < bound; depth++ {
@@ -103,7 +103,7 @@ var everyone = []proofhouse.Actor{dev, registrar, evaluator, authority, security
 // who are those whom the table lets do k; TestEveryone tries the others.
 func who(k Kind) []proofhouse.Actor {
 	var some []proofhouse.Actor
-	for _, a := range everyone {
+	for _, a := range append(slices.Clone(everyone), adopter) {
 		if slices.Contains(k.Move().By, a.Role) {
 			some = append(some, a)
 		}
@@ -158,8 +158,8 @@ func determinationActs(c Case, _ time.Time) []Act {
 		Determine{Outcome: Undetermined, Registration: 1, Report: 1},
 		Determine{Outcome: NotCovered, Registration: 1, Departure: "so"},
 	}
-	if c.Terms[0].Agreed.IsZero() {
-		all = append(all, Agree{1})
+	if c.Terms[1].Agreed.IsZero() {
+		all = append(all, Agree{2})
 	}
 	if len(c.Keys) == 0 {
 		all = append(all, NameKey{testKey}, PublishReport{1})
@@ -175,7 +175,7 @@ func determinationActs(c Case, _ time.Time) []Act {
 		}
 	}
 	for _, r := range c.Runs {
-		all = append(all, FinishRun{Run: r.ID, Evidence: digestOf("run"), Tally: Tally{Solved: 80, Samples: 100}}, FinishRun{Run: r.ID, Evidence: digestOf("run"), Void: "a disk was full"})
+		all = append(all, ownUse(r.Evidence), FinishRun{Run: r.ID, Evidence: digestOf("run"), Tally: Tally{Solved: 80, Samples: 100}}, FinishRun{Run: r.ID, Evidence: digestOf("run"), Void: "a disk was full"})
 	}
 	if i, asked := c.consultation("cyber-centre"); !asked || c.Consultations[i].View == Dissents {
 		all = append(all, Consult{"cyber-centre"})
@@ -303,6 +303,17 @@ func promises(t *testing.T, c Case, now time.Time, acts func(Case, time.Time) []
 			t.Error("what was sealed changed something else")
 		}
 	}
+	// Nor does what another department decides about its own use.
+	for _, by := range who(KindAdopt) {
+		for _, r := range c.Runs {
+			if adopted, err := c.Apply(Event{by, sign(c, by, ownUse(r.Evidence))}, now); err == nil {
+				adopted.Adoptions, adopted.Version, adopted.Changed = c.Adoptions, c.Version, c.Changed
+				if !reflect.DeepEqual(adopted, c) {
+					t.Error("a department's decision about its own use changed something else")
+				}
+			}
+		}
+	}
 	// It can share with any partner, and the partner has the model at once.
 	for i, to := range []proofhouse.OrganisationID{"bank", "hospital", "indie", "audit", "cyber-centre"} {
 		id := GrantID(fmt.Sprint("any-", i))
@@ -405,9 +416,10 @@ func isLive(s State, id GrantID) bool {
 // state: none of them allows, forbids or conditions a release, or blames a
 // developer for what it did.
 func TestNoLicensing(t *testing.T) {
-	bad := []string{"approv", "permit", "licen", "deny", "denied", "authoris", "authoriz", "clear", "forbid", "embargo", "withhold", "on hold", "block", "veto", "penal", "sanction", "blame", "fine", "strike", "complian", "violat", "cooperat", "preclear", "unblock", "certif", "delay", "require"}
+	bad := []string{"approv", "permit", "licen", "deny", "denied", "authoris", "authoriz", "clear", "forbid", "embargo", "withhold", "on hold", "block", "veto", "penal", "sanction", "blame", "fine", "strike", "complian", "violat", "cooperat", "preclear", "unblock", "certif", "delay", "require", "condition", "secure"}
 	allowed := map[string]bool{
 		"ConsulteeRule.Required": true, // to be asked before the authority signs; not a word about releases
+		"OwnUse.Conditions":      true, // a department's own, on its own use
 	}
 	check := func(what, word string) {
 		for _, b := range bad {
@@ -450,6 +462,9 @@ func TestNoLicensing(t *testing.T) {
 		check(string(s), string(s))
 	}
 	for _, s := range []Outcome{Covered, NotCovered, Undetermined} {
+		check(string(s), string(s))
+	}
+	for _, s := range []Use{WillUse, WillNotUse} {
 		check(string(s), string(s))
 	}
 	for _, s := range []Access{NoAccess, AccessOpen, AccessPaused, AccessEnded} {

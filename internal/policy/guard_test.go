@@ -48,7 +48,7 @@ func of(r proofhouse.Role) string {
 	if r == proofhouse.Developer {
 		return "lab"
 	}
-	if slices.Contains([]proofhouse.Role{proofhouse.Consultee, proofhouse.Partner, proofhouse.Tester, proofhouse.Auditor}, r) {
+	if slices.Contains([]proofhouse.Role{proofhouse.Consultee, proofhouse.Partner, proofhouse.Tester, proofhouse.Auditor, proofhouse.Adopter}, r) {
 		return string(r) + "s"
 	}
 	return "body"

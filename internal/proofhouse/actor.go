@@ -37,10 +37,11 @@ const (
 	Coordinator     Role = "coordinator"      // looks after partners that the body sponsors
 	Tester          Role = "tester"           // independent of body and developer
 	Auditor         Role = "auditor"          // reads that the rules were followed
+	Adopter         Role = "adopter"          // of another department, which decides about its own use
 )
 
 // Roles are all of them.
-var Roles = []Role{Developer, Registrar, Evaluator, Authority, SecurityOfficer, Consultee, Partner, Coordinator, Tester, Auditor}
+var Roles = []Role{Developer, Registrar, Evaluator, Authority, SecurityOfficer, Consultee, Partner, Coordinator, Tester, Auditor, Adopter}
 
 // Validate says whether r is one of Roles.
 func (r Role) Validate() error {
