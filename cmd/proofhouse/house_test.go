@@ -182,7 +182,7 @@ func (w *town) bundle(t *testing.T, p *program, id proofhouse.CaseID) string {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	if err := w.as(p, "ada").Bundle(t.Context(), id, request, f); err != nil {
+	if err := w.as(p, "ada").Bundle(t.Context(), id, "", request, f); err != nil {
 		t.Fatal(err)
 	}
 	return name

@@ -66,7 +66,7 @@ func addPeople(tx store.PeopleTx) error {
 
 type noRecord struct{}
 
-func (noRecord) Export(context.Context, policy.Principal, proofhouse.CaseID, string, time.Time) (func(context.Context, io.Writer) error, error) {
+func (noRecord) Export(context.Context, policy.Principal, proofhouse.CaseID, proofhouse.Role, string, time.Time) (func(context.Context, io.Writer) error, error) {
 	return nil, policy.NotFound(policy.Case{})
 }
 

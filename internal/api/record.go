@@ -19,8 +19,9 @@ import (
 
 // Record is what the house can show of its public log.
 type Record interface {
-	// Export makes use of an approved request, and gives what writes the case's bundle.
-	Export(ctx context.Context, who policy.Principal, id proofhouse.CaseID, request string, now time.Time) (func(context.Context, io.Writer) error, error)
+	// Export makes use of an approved request, and gives what writes the case's bundle: all of it, or
+	// with a reader what somebody in that role may read.
+	Export(ctx context.Context, who policy.Principal, id proofhouse.CaseID, reader proofhouse.Role, request string, now time.Time) (func(context.Context, io.Writer) error, error)
 	// Receipt is the receipt for an event, once the public log has it.
 	Receipt(ctx context.Context, c docket.Case, seq int) ([]byte, error)
 }
@@ -111,16 +112,23 @@ func (s server) record() {
 	})
 	type bundleIn struct {
 		CaseIn
-		Request string `query:"request" maxLength:"100" doc:"of yours, that two others approved"`
+		Request string          `query:"request" maxLength:"100" doc:"of yours, that two others approved"`
+		For     proofhouse.Role `query:"for" maxLength:"40" doc:"a role: what its readers may not read is withheld, and stands there by its commitment alone"`
 	}
 	add(s, operation{
 		media: "application/jsonl", method: "GET", path: "/v1/cases/{case}/bundle", id: "bundle-get", summary: "One file that verifies offline",
-		description: "Holds all that the case has. To export it takes a request that two others approved, and works once.",
+		description: "Holds all that the case has, or with for= what readers in that role may read. To export it takes a request that two others approved, and works once.",
 	}, func(ctx context.Context, who policy.Person, in bundleIn) (*huma.StreamResponse, error) {
 		if _, err := s.find(ctx, who, in.Case, policy.View); err != nil {
 			return nil, err
 		}
-		write, err := s.Record.Export(ctx, policy.Principal{Person: who}, in.Case, in.Request, s.Now())
+		// Before the approval is used up.
+		if in.For != "" {
+			if err := in.For.Validate(); err != nil {
+				return nil, err
+			}
+		}
+		write, err := s.Record.Export(ctx, policy.Principal{Person: who}, in.Case, in.For, in.Request, s.Now())
 		if err != nil {
 			return nil, err
 		}

@@ -29,8 +29,8 @@ const (
 )
 
 // Export implements api.Record: the case's bundle, for whoever has the
-// approval of two others.
-func (h *House) Export(ctx context.Context, who policy.Principal, id proofhouse.CaseID, request string, now time.Time) (func(context.Context, io.Writer) error, error) {
+// approval of two others; with a reader, the one for readers in that role.
+func (h *House) Export(ctx context.Context, who policy.Principal, id proofhouse.CaseID, reader proofhouse.Role, request string, now time.Time) (func(context.Context, io.Writer) error, error) {
 	if _, err := h.Directory.Use(ctx, who, request, func(c policy.Case, a policy.Asked) policy.Resource {
 		if c.ID != id || a.What != policy.Export {
 			return policy.Case{} // which the request is not about
@@ -38,6 +38,9 @@ func (h *House) Export(ctx context.Context, who policy.Principal, id proofhouse.
 		return c
 	}, now); err != nil {
 		return nil, err
+	}
+	if reader != "" {
+		return func(ctx context.Context, w io.Writer) error { return h.Excerpt(ctx, id, reader, w) }, nil
 	}
 	return func(ctx context.Context, w io.Writer) error { return h.Bundle(ctx, id, w) }, nil
 }
@@ -125,6 +128,24 @@ func (h *House) entries(ctx context.Context, id proofhouse.CaseID, version int) 
 // statements are the house's word on each determination, on each department's
 // decision about its own use, and on what the gate counted, in the field's format.
 func (h *House) statements(ctx context.Context, c docket.Case, meter []byte) ([]ledger.NamedStatement, error) {
+	all, err := h.decisions(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	envelope, err := ledger.Seal(ctx, ledger.Statement{
+		Subject: string(c.ID) + "/meter", Digest: proofhouse.DigestOf(meter), PredicateType: meterType,
+		Predicate: map[string]any{"case": c.ID, "events": c.Version, "counted_at": c.Changed},
+	}, h.key)
+	for _, d := range c.Destructions {
+		for i, envelope := range d.Statements {
+			all = append(all, ledger.NamedStatement{Name: fmt.Sprintf("destruction-%d-%d", d.Number, i+1), Envelope: envelope})
+		}
+	}
+	return append(all, ledger.NamedStatement{Name: "meter", Envelope: envelope}), err
+}
+
+// decisions are the house's word on what was signed in the case.
+func (h *House) decisions(ctx context.Context, c docket.Case) ([]ledger.NamedStatement, error) {
 	var all []ledger.NamedStatement
 	add := func(name string, s ledger.Statement) error {
 		envelope, err := ledger.Seal(ctx, s, h.key)
@@ -149,15 +170,7 @@ func (h *House) statements(ctx context.Context, c docket.Case, meter []byte) ([]
 			return nil, err
 		}
 	}
-	for _, d := range c.Destructions {
-		for i, envelope := range d.Statements {
-			all = append(all, ledger.NamedStatement{Name: fmt.Sprintf("destruction-%d-%d", d.Number, i+1), Envelope: envelope})
-		}
-	}
-	return all, add("meter", ledger.Statement{
-		Subject: string(c.ID) + "/meter", Digest: proofhouse.DigestOf(meter), PredicateType: meterType,
-		Predicate: map[string]any{"case": c.ID, "events": c.Version, "counted_at": c.Changed},
-	})
+	return all, nil
 }
 
 // Receipt implements api.Record: it waits until the log has the event.
@@ -224,6 +237,16 @@ func VerifyBundle(ctx context.Context, file string, trust BundleTrust) (p Bundle
 	if err != nil {
 		return p, proofhouse.Errorf(proofhouse.Integrity, err, "the bundle's rules are not those of a case")
 	}
+	if b.Report.For != "" {
+		p.Case, err = verifyExcerpt(b, rules, pins)
+		if err == nil && len(trust.Disclosures) > 0 {
+			err = proofhouse.Errorf(proofhouse.Invalid, nil, "a disclosed task is held to the criteria, which this bundle withholds: verify it with one that holds everything")
+		}
+		if err == nil {
+			err = decided(b, p.Case)
+		}
+		return p, err
+	}
 	records := make([]docket.Record, len(b.Entries))
 	for i, e := range b.Entries {
 		if records[i], err = docket.ParseRecord(e.Body); err != nil {
@@ -277,12 +300,46 @@ func disclosed(records []docket.Record, files []string) ([]DisclosedTask, error)
 
 // stated holds the house's statements to the records.
 func stated(b ledger.Bundle, p docket.Proof) error {
-	meter, determinations, adoptions := false, 0, 0
+	if !slices.ContainsFunc(b.Statements, func(s ledger.ReadStatement) bool {
+		return s.Opened.PredicateType == meterType && s.Opened.Digest == proofhouse.DigestOf(b.Attachments[meterAttachment].Data)
+	}) {
+		return proofhouse.Errorf(proofhouse.Integrity, nil, "a statement of the house's is missing, or is of another meter")
+	}
+	if err := destroyed(b, p); err != nil {
+		return err
+	}
+	return decided(b, p)
+}
+
+// destroyed holds certificates of destruction to what was ordered.
+func destroyed(b ledger.Bundle, p docket.Proof) error {
 	certificates := map[string]vault.Certificate{} // by envelope
 	for _, s := range b.Statements {
+		if s.Opened.PredicateType != vault.CertificateType {
+			continue
+		}
+		var c vault.Certificate
+		if err := json.Unmarshal(s.Opened.Predicate, &c); err != nil || c.Subject() != s.Opened.Digest || !s.Opened.Signed {
+			return proofhouse.Errorf(proofhouse.Integrity, err, "a certificate of destruction is not one")
+		}
+		certificates[string(s.Envelope)] = c
+	}
+	for _, d := range p.Destructions {
+		if err := certified(d, certificates); err != nil {
+			return err
+		}
+	}
+	if len(certificates) > 0 {
+		return proofhouse.Errorf(proofhouse.Integrity, nil, "the house certifies a destruction that nobody ordered")
+	}
+	return nil
+}
+
+// decided holds the house's statements of what was signed in the case to the records.
+func decided(b ledger.Bundle, p docket.Proof) error {
+	determinations, adoptions := 0, 0
+	for _, s := range b.Statements {
 		switch s.Opened.PredicateType {
-		case meterType:
-			meter = s.Opened.Digest == proofhouse.DigestOf(b.Attachments[meterAttachment].Data)
 		case determinationType:
 			var d docket.Determination
 			if err := json.Unmarshal(s.Opened.Predicate, &d); err != nil {
@@ -300,24 +357,10 @@ func stated(b ledger.Bundle, p docket.Proof) error {
 				return proofhouse.Errorf(proofhouse.Integrity, nil, "the house states another deployment decision than the case has")
 			}
 			adoptions++
-		case vault.CertificateType:
-			var c vault.Certificate
-			if err := json.Unmarshal(s.Opened.Predicate, &c); err != nil || c.Subject() != s.Opened.Digest || !s.Opened.Signed {
-				return proofhouse.Errorf(proofhouse.Integrity, err, "a certificate of destruction is not one")
-			}
-			certificates[string(s.Envelope)] = c
 		}
 	}
-	for _, d := range p.Destructions {
-		if err := certified(d, certificates); err != nil {
-			return err
-		}
-	}
-	if len(certificates) > 0 {
-		return proofhouse.Errorf(proofhouse.Integrity, nil, "the house certifies a destruction that nobody ordered")
-	}
-	if !meter || determinations != len(p.Determinations) || adoptions != len(p.Adoptions) {
-		return proofhouse.Errorf(proofhouse.Integrity, nil, "a statement of the house's is missing, or is of another meter")
+	if determinations != len(p.Determinations) || adoptions != len(p.Adoptions) {
+		return proofhouse.Errorf(proofhouse.Integrity, nil, "a statement of the house's is missing")
 	}
 	return nil
 }

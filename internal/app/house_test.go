@@ -201,7 +201,7 @@ func (s *served) export(t *testing.T, id proofhouse.CaseID) string {
 			t.Fatal(err)
 		}
 		defer f.Close()
-		return s.as("ada").Bundle(t.Context(), id, request, f)
+		return s.as("ada").Bundle(t.Context(), id, "", request, f)
 	}
 	if err := get(asked.ID); proofhouse.KindOf(err) != proofhouse.Refused {
 		t.Errorf("an export that nobody approved: %v", err)
@@ -214,7 +214,7 @@ func (s *served) export(t *testing.T, id proofhouse.CaseID) string {
 	if err := get(asked.ID); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.as("ada").Bundle(t.Context(), id, asked.ID, io.Discard); err == nil {
+	if err := s.as("ada").Bundle(t.Context(), id, "", asked.ID, io.Discard); err == nil {
 		t.Error("one approval gave two exports")
 	}
 	return name

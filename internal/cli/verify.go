@@ -70,6 +70,9 @@ func printBundle(w io.Writer, p app.BundleProof) {
 	if !p.Log.Pinned {
 		fmt.Fprintf(w, "the log's key is the bundle's own: %s\n", p.Log.LogKey)
 	}
+	if n := len(k.Withheld); n > 0 {
+		fmt.Fprintf(w, "for a %s: %d of the %d events are withheld, and stand there by their commitment alone (%s)\n", k.For, n, k.Events, spans(k.Withheld))
+	}
 	for _, s := range k.Signers {
 		known := "a key that the case itself names"
 		if s.Pinned {
@@ -83,9 +86,16 @@ func printBundle(w io.Writer, p app.BundleProof) {
 			follows = "DEPARTS from the registered rule, which proposed " + string(d.Proposed) + ": " + d.Departure
 		}
 		fmt.Fprintf(w, "determination %d: %s; %s\n", d.Version, d.Outcome, follows)
-		fmt.Fprintf(w, "  criteria %s, registered %s, countersigned %s; %d of the consulted dissented\n", d.Commitment.Short(), day(d.Registered), day(d.Countersigned), d.Dissent)
+		dissent := fmt.Sprintf("%d of the consulted dissented", d.Dissent)
+		if d.Dissent < 0 {
+			dissent = "what the consulted answered is withheld"
+		}
+		fmt.Fprintf(w, "  criteria %s, registered %s, countersigned %s; %s\n", d.Commitment.Short(), day(d.Registered), day(d.Countersigned), dissent)
 	}
-	if len(k.Determinations) == 0 {
+	for _, r := range k.Reports {
+		fmt.Fprintf(w, "report %d for the %s tier: %d paragraphs, as filed under the commitment %s\n", r.Version, r.Tier, len(r.Report.Paragraphs), r.Commitment.Short())
+	}
+	if len(k.Determinations) == 0 && len(k.Withheld) < k.Events {
 		fmt.Fprintln(w, "nothing was determined")
 	}
 	for _, a := range k.Adoptions {
@@ -121,6 +131,23 @@ func printBundle(w io.Writer, p app.BundleProof) {
 	for _, s := range append(p.Log.Open, k.Open...) {
 		fmt.Fprintln(w, "not proved:", s)
 	}
+}
+
+// spans are numbers in order, with a dash for those between: 2, 4-7.
+func spans(list []int) string {
+	var words []string
+	for i := 0; i < len(list); i++ {
+		first := list[i]
+		for i+1 < len(list) && list[i+1] == list[i]+1 {
+			i++
+		}
+		if list[i] == first {
+			words = append(words, fmt.Sprint(first))
+			continue
+		}
+		words = append(words, fmt.Sprintf("%d-%d", first, list[i]))
+	}
+	return strings.Join(words, ", ")
 }
 
 func printVerified(w io.Writer, v app.Verified) {

@@ -1,6 +1,7 @@
 package docket
 
 import (
+	"encoding/json"
 	"slices"
 	"time"
 
@@ -19,6 +20,8 @@ type Consultation struct {
 	View     View             `json:"view,omitzero"` // "" if it was waived
 	Reason   string           `json:"reason"`
 	Signed   Signature        `json:"signed,omitzero"` // of the answer or of the waiver
+	// sealed is the digest of an answer that whoever verifies the case may not read; see VerifyExcerpt.
+	sealed proofhouse.Digest
 }
 
 // View is what a consultee says.
@@ -175,6 +178,12 @@ func (Determine) Kind() Kind { return KindDetermine }
 // counts, what is cited, and every consultee's answer.
 func (a Determine) text(c Case, _ proofhouse.Actor) []byte {
 	proposed, runs := c.Propose(a.Registration)
+	return a.says(c, proposed, runs)
+}
+
+// says is the text where the rule proposes that of these runs. Answers stand in
+// it by their digests, so that the signature can be checked by whoever may not read them.
+func (a Determine) says(c Case, proposed Outcome, runs []proofhouse.RunID) []byte {
 	var commitment proofhouse.Digest
 	if r, err := c.registration(a.Registration); err == nil {
 		commitment = r.Commitment
@@ -187,7 +196,7 @@ func (a Determine) text(c Case, _ proofhouse.Actor) []byte {
 	}
 	var views []any
 	for _, k := range c.Consultations {
-		views = append(views, []any{k.Organisation, k.Round, k.View, k.Reason, k.Answered})
+		views = append(views, []any{k.Organisation, k.Round, k.Answered, k.answer()})
 	}
 	says := []any{
 		len(c.Determinations) + 1, c.round(), a.Outcome, a.Registration, commitment, proposed, runs, evidence, c.Citations, a.Departure, views,
@@ -196,7 +205,23 @@ func (a Determine) text(c Case, _ proofhouse.Actor) []byte {
 		r, _ := c.report(a.Report) // apply holds it to those that there are
 		says = append(says, []any{a.Report, r.Commitment})
 	}
-	return signText(c.ID, "determination", says)
+	return signText(c.ID, "determination, answers by digest", says)
+}
+
+// answer is the digest of what was answered, or of the waiver, with its
+// signature: nobody can make that, so a guess at the answer cannot be tried. "" before there is one.
+func (k Consultation) answer() proofhouse.Digest {
+	switch {
+	case k.sealed != "":
+		return k.sealed
+	case k.Answered.IsZero():
+		return ""
+	}
+	b, err := json.Marshal([]any{"proofhouse answer v1", k.View, k.Reason, k.Signed.Bytes})
+	if err != nil {
+		panic(err) // strings are JSON
+	}
+	return proofhouse.DigestOf(b)
 }
 
 func (a Determine) signature() Signature { return a.Signed }

@@ -98,7 +98,12 @@ func (c Case) Signed(e Event) error {
 	if !ok {
 		return nil
 	}
-	pem, ok := c.key(e.By)
+	return c.signedAs(a, e.By, a.text(c, e.By))
+}
+
+// signedAs is Signed where the text is known.
+func (c Case) signedAs(a signedAct, by proofhouse.Actor, text []byte) error {
+	pem, ok := c.key(by)
 	if !ok {
 		return proofhouse.Errorf(proofhouse.Refused, nil, "to %s, first name the key that you sign with", a.Kind())
 	}
@@ -107,7 +112,7 @@ func (c Case) Signed(e Event) error {
 		return err
 	}
 	s := a.signature()
-	if err := s.over(proofhouse.DigestOf(a.text(c, e.By))); err != nil {
+	if err := s.over(proofhouse.DigestOf(text)); err != nil {
 		return err
 	}
 	if err := key.Verify(context.Background(), []byte(signatureHeading+string(s.Over)), s.Bytes); err != nil {

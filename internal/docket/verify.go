@@ -16,6 +16,12 @@ type Proof struct {
 	Events  int               `json:"events"`
 	Last    time.Time         `json:"last"`
 	Signers []Signer          `json:"signers"`
+	// For is the role of a reader who may not read all records, and Withheld are the others, by
+	// their seq; see VerifyExcerpt. Both are zero where all were read.
+	For      proofhouse.Role `json:"for,omitempty"`
+	Withheld []int           `json:"withheld,omitempty"`
+	// Reports are those that such a reader may read.
+	Reports []TierReport `json:"reports,omitempty"`
 	// Determinations in order; a case may have none.
 	Determinations []ProvedDetermination `json:"determinations"`
 	Runs           []ProvedRun           `json:"runs"`
@@ -54,7 +60,7 @@ type ProvedDetermination struct {
 	Countersigned time.Time         `json:"countersigned"`
 	Late          int               `json:"late"`
 	Signed        time.Time         `json:"signed"`
-	Dissent       int               `json:"dissent"` // how many of the consulted dissented
+	Dissent       int               `json:"dissent"` // how many of the consulted dissented; -1 if the reader may not know
 }
 
 // ProvedDestruction is an order to destroy artifacts that two others agreed to.

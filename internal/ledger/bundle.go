@@ -49,6 +49,7 @@ const (
 	kindCheckpoint = "checkpoint"
 	kindOlder      = "older"
 	kindEntry      = "entry"
+	kindWithheld   = "withheld" // stands where an entry would
 	kindStatement  = "statement"
 	kindAttachment = "attachment"
 	kindSeal       = "seal"
@@ -56,8 +57,9 @@ const (
 
 type headLine struct {
 	Format string `json:"format"`
-	Origin string `json:"origin"` // of the log
-	Stream string `json:"stream"` // the case
+	Origin string `json:"origin"`        // of the log
+	Stream string `json:"stream"`        // the case
+	For    string `json:"for,omitempty"` // who may see less than all; absent if nothing is withheld
 }
 
 type keyLine struct {
@@ -128,6 +130,10 @@ type BundleSource struct {
 	// Entries are those of Stream from seq 1 without a gap, and then those of
 	// other streams that are needed, by stream and seq.
 	Entries iter.Seq2[LoggedEntry, error]
+	// For names who may see less than all, and Withhold says which entries such a
+	// reader is not shown. Both are zero for a bundle that holds everything.
+	For      string
+	Withhold func(Entry) bool
 	// Signers are the keys of the statements.
 	Signers     []*PublicKey
 	Statements  []NamedStatement
@@ -149,12 +155,15 @@ func WriteBundle(ctx context.Context, w io.Writer, log PublicLog, key *Key, src 
 	if err := checkWord("stream", src.Stream); err != nil {
 		return err
 	}
+	if (src.For != "") != (src.Withhold != nil) || src.For != "" && checkWord("reader", src.For) != nil {
+		return proofhouse.Errorf(proofhouse.Invalid, nil, "a bundle withholds entries from somebody whom it names")
+	}
 	cp, err := log.Checkpoint(ctx, src.AtLeast)
 	if err != nil {
 		return err
 	}
 	b := &bundleWriter{w: bufio.NewWriter(w), at: newBundleChain()}
-	b.put(kindHead, headLine{bundleFormat, log.Key().Name(), src.Stream})
+	b.put(kindHead, headLine{bundleFormat, log.Key().Name(), src.Stream, src.For})
 	b.put(kindKey, keyLine{"log", log.Key().String()})
 	var witnesses, signers []string
 	for _, s := range cp.Seen {
@@ -266,6 +275,13 @@ func (b *bundleWriter) entries(ctx context.Context, log PublicLog, cp Checkpoint
 		}
 		if err := cp.Includes(e.Index, e.Commitment(), p); err != nil {
 			return err
+		}
+		if src.Withhold != nil && src.Withhold(e.Entry) {
+			b.withhold(e, p)
+			if b.err != nil {
+				return b.err
+			}
+			continue
 		}
 		head, err := encode(entryLine{e.Stream, e.Seq, e.Index, hex.EncodeToString(e.Salt[:]), p.raw()})
 		if err != nil {

@@ -195,7 +195,11 @@ var lineNumber = regexp.MustCompile(`line (\d+)`)
 // TestBundleEveryByte changes every byte of a bundle, one at a time: each change
 // is found, and named by its line.
 func TestBundleEveryByte(t *testing.T) {
-	text := newReview(t, 2).write(t)
+	t.Run("whole", func(t *testing.T) { everyByte(t, newReview(t, 2).write(t)) })
+	t.Run("part", func(t *testing.T) { everyByte(t, newReview(t, 2).part(t)) })
+}
+
+func everyByte(t *testing.T, text []byte) {
 	line := 1
 	for i := range text {
 		changed := bytes.Clone(text)
@@ -584,6 +588,7 @@ func TestReceipt(t *testing.T) {
 }
 
 func FuzzReadBundle(f *testing.F) {
+	f.Add(newReview(f, 2).part(f))
 	f.Add(newReview(f, 2).write(f))
 	f.Add([]byte(`{"line":1,"hash":"` + hex.EncodeToString(make([]byte, 32)) + `","head":{}}` + "\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {

@@ -39,11 +39,15 @@ type VerifyOptions struct {
 
 // Report is what the reading of a bundle proved, and what it could not.
 type Report struct {
-	Origin  string `json:"origin"`
-	Stream  string `json:"stream"`
-	Lines   uint64 `json:"lines"`
-	Entries int64  `json:"entries"` // of the stream, 1 to this
-	Others  int    `json:"others"`  // of other streams
+	Origin string `json:"origin"`
+	Stream string `json:"stream"`
+	// For names who may see less than all, and Withheld counts what such a reader
+	// is not shown; zero if the bundle holds everything.
+	For      string `json:"for,omitempty"`
+	Withheld int    `json:"withheld,omitempty"`
+	Lines    uint64 `json:"lines"`
+	Entries  int64  `json:"entries"` // of the stream, 1 to this
+	Others   int    `json:"others"`  // of other streams
 	// Size and Root are those of the checkpoint that all entries are in.
 	Size   uint64            `json:"size"`
 	Root   proofhouse.Digest `json:"root"`
@@ -101,16 +105,20 @@ type ReadStatement struct {
 type Part struct {
 	Line       uint64
 	Entry      *LoggedEntry
+	Withheld   *Withheld
 	Statement  *ReadStatement
 	Attachment *Attachment
 }
 
 // Bundle is a bundle that was read whole.
 type Bundle struct {
-	Report      Report
-	Checkpoint  Checkpoint
-	Entries     []LoggedEntry // of the stream, from seq 1
-	Others      []LoggedEntry
+	Report     Report
+	Checkpoint Checkpoint
+	Entries    []LoggedEntry // of the stream, from seq 1; those that are opened
+	Others     []LoggedEntry
+	// Withheld are the others, of all streams, and Commitments those of every entry of the stream.
+	Withheld    []Withheld
+	Commitments [][32]byte
 	Statements  []ReadStatement
 	Attachments map[string]Attachment
 }
@@ -128,8 +136,14 @@ func ReadBundle(ctx context.Context, r io.Reader, opts VerifyOptions) (Bundle, e
 		switch {
 		case p.Entry != nil && p.Entry.Stream == v.report.Stream:
 			b.Entries = append(b.Entries, *p.Entry)
+			b.Commitments = append(b.Commitments, p.Entry.Commitment())
 		case p.Entry != nil:
 			b.Others = append(b.Others, *p.Entry)
+		case p.Withheld != nil:
+			b.Withheld = append(b.Withheld, *p.Withheld)
+			if p.Withheld.Stream == v.report.Stream {
+				b.Commitments = append(b.Commitments, p.Withheld.Commitment)
+			}
 		case p.Statement != nil:
 			b.Statements = append(b.Statements, *p.Statement)
 		case p.Attachment != nil:
@@ -253,7 +267,7 @@ func (v *bundleReader) line() ([]byte, error) {
 
 // orderOf has the kinds of line as they follow each other.
 var orderOf = map[string]int{
-	kindHead: 1, kindKey: 2, kindCheckpoint: 3, kindOlder: 4, kindEntry: 5, kindStatement: 6, kindAttachment: 7, kindSeal: 8,
+	kindHead: 1, kindKey: 2, kindCheckpoint: 3, kindOlder: 4, kindEntry: 5, kindWithheld: 5, kindStatement: 6, kindAttachment: 7, kindSeal: 8,
 }
 
 // take checks a line and moves behind it.
@@ -320,6 +334,8 @@ func (v *bundleReader) value(ctx context.Context, kind string, value []byte) (*P
 		return nil, v.takeOlder(value)
 	case kindEntry:
 		return v.entry(value)
+	case kindWithheld:
+		return v.withheld(value)
 	case kindStatement:
 		return v.statement(ctx, value)
 	case kindAttachment:
@@ -370,7 +386,10 @@ func (v *bundleReader) head(value []byte) error {
 	if err := errors.Join(checkOrigin(l.Origin), checkWord("stream", l.Stream)); err != nil {
 		return v.broken(err, "names no log or no stream")
 	}
-	v.report.Origin, v.report.Stream = l.Origin, l.Stream
+	if l.For != "" && checkWord("reader", l.For) != nil {
+		return v.broken(nil, "names no reader")
+	}
+	v.report.Origin, v.report.Stream, v.report.For = l.Origin, l.Stream, l.For
 	v.order.stream = l.Stream
 	return nil
 }
@@ -488,9 +507,6 @@ func (v *bundleReader) entry(value []byte) (*Part, error) {
 	if err := v.decode(append(bytes.Clone(head), '}'), &l); err != nil {
 		return nil, err
 	}
-	if err := v.order.next(l.Stream, l.Seq); err != nil {
-		return nil, v.broken(err, "holds entry %d of %s, which is not due: one was taken out, doubled or moved", l.Seq, printable(l.Stream))
-	}
 	if why := checkBody(body); why != "" {
 		return nil, v.broken(nil, "holds a body that %s", why)
 	}
@@ -500,27 +516,8 @@ func (v *bundleReader) entry(value []byte) (*Part, error) {
 		return nil, v.broken(err, "holds a salt that is none")
 	}
 	e.Salt = [32]byte(salt)
-	p, ok := newProof(l.Proof)
-	if !ok {
-		return nil, v.broken(nil, "has a proof that is none")
-	}
-	commitment := e.Commitment()
-	if err := v.cp.Includes(l.Index, commitment, p); err != nil {
-		return nil, v.broken(err, "holds entry %d of %s, and the log does not: it was changed, or is made up", l.Seq, l.Stream)
-	}
-	for _, r := range v.receipts {
-		if r.Stream != l.Stream || r.Seq != l.Seq {
-			continue
-		}
-		if r.Commitment != commitment || r.Index != l.Index {
-			return nil, v.broken(nil, "holds another entry %d of %s than the one that there is a receipt for: it was replaced", l.Seq, l.Stream)
-		}
-		v.kept[receiptName(r)] = true
-	}
-	if l.Stream == v.report.Stream {
-		v.report.Entries = l.Seq
-	} else {
-		v.report.Others++
+	if err := v.placed(Withheld{l.Stream, l.Seq, l.Index, e.Commitment()}, l.Proof); err != nil {
+		return nil, err
 	}
 	return &Part{Entry: &e}, nil
 }

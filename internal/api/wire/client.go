@@ -171,9 +171,14 @@ func (c Client) report(ctx context.Context, path string, q url.Values, version i
 	return r, r.Check()
 }
 
-// Bundle writes the case's bundle to w, by a request that two others approved.
-func (c Client) Bundle(ctx context.Context, id proofhouse.CaseID, request string, w io.Writer) error {
-	resp, err := c.do(ctx, http.MethodGet, "/v1/cases/"+url.PathEscape(string(id))+"/bundle?"+url.Values{"request": {request}}.Encode(), nil, nil)
+// Bundle writes the case's bundle to w, by a request that two others approved; with a reader, the
+// one for readers in that role.
+func (c Client) Bundle(ctx context.Context, id proofhouse.CaseID, reader proofhouse.Role, request string, w io.Writer) error {
+	q := url.Values{"request": {request}}
+	if reader != "" {
+		q.Set("for", string(reader))
+	}
+	resp, err := c.do(ctx, http.MethodGet, "/v1/cases/"+url.PathEscape(string(id))+"/bundle?"+q.Encode(), nil, nil)
 	if err != nil {
 		return err
 	}
