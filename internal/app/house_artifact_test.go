@@ -5,11 +5,14 @@ import (
 	"archive/zip"
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -424,4 +427,197 @@ func TestTwoCustodians(t *testing.T) {
 	if _, err := unseal("eve", request, inner); err == nil {
 		t.Error("one approval opened it twice")
 	}
+}
+
+// TestSealingIsSettled stops the house between the event of a sealing and the
+// artifact's name, and before the event: the next opening names the one and forgets the other.
+func TestSealingIsSettled(t *testing.T) {
+	data := t.TempDir()
+	a, err := Open(t.Context(), Config{Data: data, HouseKey: filepath.Join(data, "keys", "house.key")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	h, err := a.OpenHouse(t.Context(), HouseConfig{Origin: "example/log"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rules, err := docket.ShippedProfile("institute")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ada := proofhouse.Actor{Organisation: "lab", Person: "ada", Role: proofhouse.Developer}
+	now := time.Now()
+	c, err := h.Registry.Open(t.Context(), ada, rules, docket.OpenCase{Codename: "heron", Variants: []string{"deployed"}}, docket.Request{}, proofhouse.NewCaseID, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := h.provide(c, string(c.ID)); err != nil {
+		t.Fatal(err)
+	}
+	var ids []proofhouse.Digest
+	for _, recorded := range []bool{true, false} {
+		s, err := h.artifacts.Seal(string(c.ID), "x", "text/plain")
+		if err == nil {
+			_, err = io.WriteString(s, "text")
+		}
+		var x vault.Artifact
+		if err == nil {
+			x, err = s.Prepare()
+		}
+		if err == nil && recorded {
+			act := docket.Seal{ID: x.ID, Compartment: x.Compartment, Name: "x", Media: "text/plain", Bytes: x.Bytes, Marking: proofhouse.Amber, Source: "x"}
+			_, _, err = h.Registry.Do(t.Context(), c.ID, docket.Event{By: ada, Act: act}, 0, docket.Request{}, now)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Leave()
+		ids = append(ids, x.ID)
+	}
+	if err := h.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if h, err = a.OpenHouse(t.Context(), HouseConfig{}); err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	o, err := h.Content(t.Context(), docket.Artifact{ID: ids[0], Compartment: string(c.ID)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer o.Close()
+	if b, err := io.ReadAll(o.Reader()); err != nil || string(b) != "text" {
+		t.Errorf("%q, %v", b, err)
+	}
+	if _, err := h.Content(t.Context(), docket.Artifact{ID: ids[1], Compartment: string(c.ID)}); proofhouse.KindOf(err) != proofhouse.NotFound {
+		t.Errorf("what was not recorded: %v", err)
+	}
+	for _, name := range sealedFiles(t, data) {
+		if strings.Contains(name, ids[1].Hex()) || strings.HasSuffix(name, ".new") {
+			t.Errorf("%s is left", name)
+		}
+	}
+}
+
+// listening keeps what a client sends that is no body.
+type listening struct {
+	sent strings.Builder // of one goroutine
+}
+
+func (l *listening) RoundTrip(r *http.Request) (*http.Response, error) {
+	fmt.Fprintln(&l.sent, r.Method, r.URL, r.Header)
+	return http.DefaultTransport.RoundTrip(r)
+}
+
+// TestArtifactCanaries looks for an artifact's name, source and content in addresses and headers, and in what
+// the house logs, through a sealing, its refusals, a reading, an unsealing that fails, and a destruction.
+func TestArtifactCanaries(t *testing.T) {
+	var logged bytes.Buffer
+	old := slog.Default()
+	slog.SetDefault(slog.New(slog.NewTextHandler(&logged, nil)))
+	defer slog.SetDefault(old)
+	data := t.TempDir()
+	s := serveHouse(t, data, "")
+	s.populate(t)
+	id := s.sealable(t)
+	l := &listening{}
+	client := wire.Client{URL: s.url, Token: s.tokens["ada"], HTTP: &http.Client{Transport: l}}
+	sealed, err := client.Seal(t.Context(), id, aboutLog, strings.NewReader("canary-text"), wire.Options{Key: "k"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	bad := aboutLog
+	bad.Name = "canary-name.zip"
+	if _, err := client.Seal(t.Context(), id, bad, strings.NewReader("canary-text"), wire.Options{}); err == nil || strings.Contains(err.Error(), "canary") {
+		t.Errorf("no archive: %v", err)
+	}
+	artifact := sealed.Artifact.ID
+	if err := client.Artifact(t.Context(), id, artifact, io.Discard); err != nil {
+		t.Error(err)
+	}
+	if err := client.Unsealed(t.Context(), id, artifact, "request-x", []byte("canary-layer"), io.Discard); err == nil || strings.Contains(err.Error(), "canary") {
+		t.Errorf("unsealed: %v", err)
+	}
+	if _, err := client.Artifacts(t.Context(), id); err != nil {
+		t.Error(err)
+	}
+	s.do(t, "ada", id, docket.Offer{Terms: docket.Terms{Marking: proofhouse.Amber, Retention: 0, Share: []proofhouse.Role{}}})
+	s.do(t, "rita", id, docket.Agree{Version: 1})
+	s.do(t, "ada", id, docket.Withdraw{})
+	if err := s.sweep(t.Context(), time.Now().Add(time.Hour)); err != nil || !strings.Contains(logged.String(), "are due to be destroyed") || !strings.Contains(logged.String(), "cases=1") {
+		t.Errorf("the house logged %q, %v", &logged, err)
+	}
+	request := s.approved(t, "ada", id, policy.Destroy, "", "rita", "otto")
+	if _, err := client.DestroyAll(t.Context(), id, request, ""); err != nil {
+		t.Error(err)
+	}
+	if err := s.sweep(t.Context(), time.Now().Add(time.Hour)); err != nil || strings.Count(logged.String(), "are due to be destroyed") != 1 {
+		t.Errorf("once it is destroyed, the house logged %q, %v", &logged, err)
+	}
+	for what, text := range map[string]string{"addresses and headers": l.sent.String(), "the log": logged.String()} {
+		if text == "" || strings.Contains(text, "canary") {
+			t.Errorf("%s: %s", what, text)
+		}
+	}
+	s.canaries(t, data, "", id)
+}
+
+// TestFullDiskOfACase fills the disk of the bodies, or of the heads, while a file is brought: a clear
+// refusal, nothing is recorded, nothing is left, and what was there opens.
+func TestFullDiskOfACase(t *testing.T) {
+	for _, full := range []string{"vault", "keys"} {
+		t.Run(full, func(t *testing.T) {
+			data := t.TempDir()
+			s := serveHouse(t, data, "")
+			s.populate(t)
+			id := s.sealable(t)
+			// Of the keys, only the heads: the case's own key is there already.
+			dir := map[string]string{"vault": filepath.Join(data, "vault"), "keys": filepath.Join(data, "keys", "artifact")}[full]
+			if err := os.MkdirAll(dir, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			tinyDisk(t, dir)
+			a := s.seal(t, "ada", id, aboutLog, "canary-one")
+			before, err := s.as("ada").Case(t.Context(), id)
+			if err != nil {
+				t.Fatal(err)
+			}
+			files := len(sealedFiles(t, data))
+			ballast := filepath.Join(dir, "ballast")
+			if err := os.WriteFile(ballast, make([]byte, 2<<20), 0o600); !errors.Is(err, syscall.ENOSPC) {
+				t.Fatalf("the disk is not full: %v", err)
+			}
+			_, err = s.as("ada").Seal(t.Context(), id, aboutLog, strings.NewReader(strings.Repeat("canary-two", 100_000)), wire.Options{})
+			if proofhouse.KindOf(err) != proofhouse.Unavailable || !strings.Contains(err.Error(), "the disk is full") {
+				t.Errorf("on a full disk: %v", err)
+			}
+			if err := os.Remove(ballast); err != nil {
+				t.Fatal(err)
+			}
+			if after, err := s.as("ada").Case(t.Context(), id); err != nil || after.Version != before.Version || len(sealedFiles(t, data)) != files {
+				t.Errorf("%d events and %d, %d files and %d, %v", before.Version, after.Version, files, len(sealedFiles(t, data)), err)
+			}
+			if got, err := s.content(t, "ada", id, a.ID); err != nil || got != "canary-one" {
+				t.Errorf("%q, %v", got, err)
+			}
+			s.seal(t, "ada", id, aboutLog, "canary-three")
+		})
+	}
+}
+
+// tinyDisk mounts a megabyte over a folder.
+func tinyDisk(t *testing.T, dir string) {
+	t.Helper()
+	if os.Getuid() != 0 {
+		t.Skip("mounting a small file system needs root")
+	}
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "mode=700,size=1m"); err != nil {
+		t.Skipf("this machine mounts no tmpfs: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := syscall.Unmount(dir, syscall.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
 }

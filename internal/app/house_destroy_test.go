@@ -324,6 +324,9 @@ func (s *served) gone(t *testing.T, id proofhouse.CaseID, artifact proofhouse.Di
 		if _, err := s.artifacts.Unwrap(compartment, artifact); err == nil {
 			t.Errorf("a head in %s opens", compartment)
 		}
+		if _, err := os.Stat(s.app.Config.dir("keys", "artifact", compartment, "key.age")); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("the key of %s: %v", compartment, err)
+		}
 	}
 	if shredded, err := s.House.keys.Shredded(string(id)); err != nil || !shredded {
 		t.Errorf("its key was shredded: %v, %v", shredded, err)

@@ -180,6 +180,10 @@ func TestDestruction(t *testing.T) {
 	refused(t, held, security, order(ofDev), now, proofhouse.Refused)
 	refused(t, held, security, Order{Whole: true, Request: "request-1", Agreed: agreed}, now, proofhouse.Refused)
 	must(t, held, security, order(ofBody), now)
+	// A hold keeps the record too, of a case in which nothing is sealed.
+	bare, at := play(t, profile(t, "institute"), opened(append(append([]step{}, everyoneJoins...), step{dev, Withdraw{}, 0}, step{registrar, PlaceHold{"h", nil, "a court asks"}, 0})...)...)
+	refused(t, bare, security, Order{Whole: true, Request: "request-1", Agreed: agreed}, at, proofhouse.Refused)
+	must(t, must(t, bare, security, LiftHold{"h", "over"}, at), security, Order{Whole: true, Request: "request-1", Agreed: agreed}, at)
 
 	ordered := must(t, c, security, order(ofDev), now)
 	refused(t, ordered, security, order(ofDev), now, proofhouse.Conflict)
