@@ -401,3 +401,34 @@ func TestDestructionIsCarriedOn(t *testing.T) {
 	}
 	s.gone(t, id, a.ID)
 }
+
+// TestExcerptOfArtifacts: a bundle for readers of any role names no artifact, since clearances are persons', and verifies.
+func TestExcerptOfArtifacts(t *testing.T) {
+	s := serveHouse(t, t.TempDir(), "")
+	s.populate(t)
+	id := s.sealable(t)
+	a := s.seal(t, "ada", id, aboutLog, "canary-one")
+	s.clear(t, string(id), "rita@institute")
+	s.do(t, "ada", id, docket.Withdraw{})
+	request := s.approved(t, "rita", id, policy.Destroy, a.ID, "otto", "ann")
+	if _, err := s.as("rita").Destroy(t.Context(), id, a.ID, request, ""); err != nil {
+		t.Fatal(err)
+	}
+	for _, role := range proofhouse.Roles {
+		var b bytes.Buffer
+		if err := s.Excerpt(t.Context(), id, role, &b); err != nil {
+			t.Errorf("%s: %v", role, err)
+			continue
+		}
+		if bytes.Contains(b.Bytes(), []byte("canary-name")) || bytes.Contains(b.Bytes(), []byte("canary-source")) {
+			t.Errorf("%s reads the artifact's name", role)
+		}
+		file := filepath.Join(t.TempDir(), "excerpt")
+		if err := os.WriteFile(file, b.Bytes(), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := VerifyBundle(t.Context(), file, BundleTrust{}); err != nil {
+			t.Errorf("%s verifies: %v", role, err)
+		}
+	}
+}
