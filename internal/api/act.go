@@ -53,6 +53,8 @@ func (s server) acts() {
 	act[docket.Publish](s)
 	act[docket.AgreePartners](s)
 	act[docket.Nominate](s)
+	act[docket.NominateList](s)
+	s.nominations()
 	act[docket.Sponsor](s)
 	act[docket.Decline](s)
 	act[docket.Appeal](s)

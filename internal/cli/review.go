@@ -298,60 +298,45 @@ func (c *console) partner() *cobra.Command {
 	)
 }
 
-// imported is what became of a list of partners.
-type imported struct {
-	Nominated int      `json:"nominated"`
-	Wrong     []string `json:"wrong"` // row by row
-}
-
 func (c *console) partnerImport() *cobra.Command {
 	r := remote{console: c}
+	var good bool
 	cmd := &cobra.Command{
 		Use: "import CASE FILE", Short: "propose the partners of a list (CSV: organisation,title)", Args: cobra.ExactArgs(2),
-		Long: "Reads a list of partners and proposes each. Rows that are wrong, or that are there already, are told one by one, and the others go in.\n" +
-			"The exit code says whether there were any.",
+		Long: "Reads a list of partners and proposes all of them in one event. Those that were nominated before stay so, so a list can be sent again.\n" +
+			"Rows that are wrong are told one by one, and then nothing is done, unless --good-rows takes the others. The exit code says whether there were any.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			b, err := os.ReadFile(args[1])
 			if err != nil {
 				return proofhouse.Errorf(proofhouse.NotFound, err, "the list cannot be read")
 			}
-			all, wrong, err := docket.ParseAllowList(b)
-			if err != nil {
-				return err
-			}
 			client, err := r.client()
 			if err != nil {
 				return err
 			}
-			out := imported{Wrong: []string{}}
-			for _, w := range wrong {
-				out.Wrong = append(out.Wrong, w.Error())
+			n, err := client.Nominate(cmd.Context(), proofhouse.CaseID(args[0]), wire.AllowList{List: string(b), GoodRows: good}, proofhouse.Role(r.as))
+			if err != nil {
+				return err
 			}
-			for _, n := range all {
-				if _, err := client.Do(cmd.Context(), proofhouse.CaseID(args[0]), n, wire.Options{As: proofhouse.Role(r.as)}); err != nil {
-					if k := proofhouse.KindOf(err); k != proofhouse.Conflict && k != proofhouse.Invalid {
-						return err
-					}
-					out.Wrong = append(out.Wrong, string(n.Organisation)+": "+proofhouse.PublicOf(err))
-					continue
+			if err := c.emit(n, func(w io.Writer) {
+				for _, row := range n.Wrong {
+					fmt.Fprintf(w, "line %d: %s\n", row.Line, row.Detail)
 				}
-				out.Nominated++
-			}
-			if err := c.emit(out, func(w io.Writer) {
-				for _, row := range out.Wrong {
-					fmt.Fprintln(w, row)
-				}
-				fmt.Fprintf(w, "%d nominated, %d not\n", out.Nominated, len(out.Wrong))
+				fmt.Fprintf(w, "%d nominated, %d before, %d wrong\n", n.Nominated, len(n.Already), len(n.Wrong))
 			}); err != nil {
 				return err
 			}
-			if len(out.Wrong) > 0 {
-				return proofhouse.Errorf(proofhouse.Failed, nil, "%d rows of the list were not taken", len(out.Wrong))
+			switch {
+			case len(n.Wrong) > 0 && !good:
+				return proofhouse.Errorf(proofhouse.Failed, nil, "nothing was taken: mend the list, or take the other rows with --good-rows")
+			case len(n.Wrong) > 0:
+				return proofhouse.Errorf(proofhouse.Failed, nil, "%d rows of the list were not taken", len(n.Wrong))
 			}
 			return nil
 		},
 	}
 	r.flags(cmd.Flags())
 	cmd.Flags().StringVar(&r.as, "as", "", "your role, where you have several that may")
+	cmd.Flags().BoolVar(&good, "good-rows", false, "take the rows that can be, even if others cannot")
 	return cmd
 }

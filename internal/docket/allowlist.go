@@ -33,14 +33,20 @@ func (e RowError) Error() string {
 // are given; a caller that wants all or nothing looks at the errors first. A
 // file that is no such list at all is an error, proofhouse.Invalid.
 func ParseAllowList(b []byte) ([]Nominate, []RowError, error) {
+	all, _, wrong, err := parseAllowList(b)
+	return all, wrong, err
+}
+
+// parseAllowList gives the line of each row that was read, too.
+func parseAllowList(b []byte) ([]Nominate, map[proofhouse.OrganisationID]int, []RowError, error) {
 	if len(b) > maxAllowList {
-		return nil, nil, proofhouse.Errorf(proofhouse.Invalid, nil, "an allow-list has at most %d bytes", maxAllowList)
+		return nil, nil, nil, proofhouse.Errorf(proofhouse.Invalid, nil, "an allow-list has at most %d bytes", maxAllowList)
 	}
 	r := csv.NewReader(bytes.NewReader(bytes.TrimPrefix(b, []byte("\ufeff")))) // as spreadsheets write it
 	r.FieldsPerRecord = -1
 	header, err := r.Read()
 	if err != nil || !slices.Equal(header, []string{"organisation", "title"}) {
-		return nil, nil, proofhouse.Errorf(proofhouse.Invalid, err, `an allow-list begins with the line "organisation,title"`)
+		return nil, nil, nil, proofhouse.Errorf(proofhouse.Invalid, err, `an allow-list begins with the line "organisation,title"`)
 	}
 	var all []Nominate
 	var wrong []RowError
@@ -48,18 +54,18 @@ func ParseAllowList(b []byte) ([]Nominate, []RowError, error) {
 	for {
 		row, err := r.Read()
 		if errors.Is(err, io.EOF) {
-			return all, wrong, nil
+			return all, lines, wrong, nil
 		}
 		if bad, ok := errors.AsType[*csv.ParseError](err); ok {
 			// What follows a stray quote cannot be told apart from it.
-			return all, append(wrong, RowError{bad.StartLine, proofhouse.Errorf(proofhouse.Invalid, err, "a quote is out of place; nothing from here on was read")}), nil
+			return all, lines, append(wrong, RowError{bad.StartLine, proofhouse.Errorf(proofhouse.Invalid, err, "a quote is out of place; nothing from here on was read")}), nil
 		}
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, nil, err
 		}
 		line, _ := r.FieldPos(0)
 		if len(all)+len(wrong) == maxAllowRows {
-			return all, append(wrong, RowError{line, proofhouse.Errorf(proofhouse.Limit, nil, "an allow-list has at most %d rows; nothing from here on was read", maxAllowRows)}), nil
+			return all, lines, append(wrong, RowError{line, proofhouse.Errorf(proofhouse.Limit, nil, "an allow-list has at most %d rows; nothing from here on was read", maxAllowRows)}), nil
 		}
 		n, err := allowed(row)
 		if first := lines[n.Organisation]; err == nil && first > 0 {

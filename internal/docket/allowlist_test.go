@@ -61,7 +61,7 @@ func TestParseAllowList(t *testing.T) {
 func FuzzParseAllowList(f *testing.F) {
 	f.Add([]byte("organisation,title\nbank,The Bank\nx,\"a\nb\"\n"))
 	f.Add([]byte("organisation,title\r\n\"bank\",\"\"\r\n,\r\n"))
-	c, now := play(f, profile(f, "institute"), append(opened(everyoneJoins...), step{coordinator, Publish{[]Criterion{{"defends", "many depend on it"}}}, 0}, step{dev, AgreePartners{1}, 0})...)
+	c, now := play(f, profile(f, "institute"), agreedPartners()...)
 	f.Fuzz(func(t *testing.T, b []byte) {
 		all, wrong, err := ParseAllowList(b)
 		if err != nil {

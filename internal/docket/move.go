@@ -56,6 +56,7 @@ const (
 	KindPublish       Kind = "publish criteria for partners"
 	KindAgreePartners Kind = "agree to criteria for partners"
 	KindNominate      Kind = "nominate a partner"
+	KindNominateList  Kind = "nominate the partners of a list"
 	KindSponsor       Kind = "sponsor a partner"
 	KindDecline       Kind = "decline to sponsor a partner"
 	KindAppeal        Kind = "appeal for a partner"
@@ -78,7 +79,7 @@ var Kinds = []Kind{
 	KindWithdraw, KindAnnounce, KindShare, KindUnshare, KindNameKey, KindOffer, KindAgree,
 	KindRegister, KindCountersign, KindStartRun, KindFinishRun, KindAttach, KindCite, KindConsult, KindAnswer, KindWaive, KindDetermine, KindReconsider, KindAppoint,
 	KindAdopt, KindFileReport, KindPublishReport,
-	KindPublish, KindAgreePartners, KindNominate, KindSponsor, KindDecline, KindAppeal,
+	KindPublish, KindAgreePartners, KindNominate, KindNominateList, KindSponsor, KindDecline, KindAppeal,
 	KindSeal, KindMakePart, KindHold, KindLift, KindOrder, KindDestroyed,
 }
 
@@ -172,7 +173,7 @@ func (k Kind) Move() Move {
 		return Move{By: []proofhouse.Role{proofhouse.Coordinator}}
 	case KindAgreePartners:
 		return Move{By: developer}
-	case KindNominate:
+	case KindNominate, KindNominateList:
 		return Move{By: []proofhouse.Role{proofhouse.Developer, proofhouse.Coordinator}}
 	case KindSponsor, KindDecline:
 		return Move{By: []proofhouse.Role{proofhouse.Coordinator, proofhouse.Authority}}

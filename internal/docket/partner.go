@@ -141,7 +141,16 @@ type Nominate struct {
 // Kind implements Act.
 func (Nominate) Kind() Kind { return KindNominate }
 
-func (a Nominate) apply(c *Case, by proofhouse.Actor, now time.Time) error {
+// nominates says whether nominations wait for criteria that are agreed to.
+func (c Case) nominates() error {
+	if _, there := c.PartnerCriteriaInForce(); !there && c.Rules.Partners == JointPartners {
+		return proofhouse.Errorf(proofhouse.Refused, nil, "nominations wait for criteria that the body publishes and the developer agrees to; with a partner of its own the developer shares without")
+	}
+	return nil
+}
+
+// may says whether a can be nominated in c, but for whether it has been.
+func (a Nominate) may(c Case) error {
 	if err := name("the partner's name", string(a.Organisation)); err != nil {
 		return err
 	}
@@ -151,8 +160,15 @@ func (a Nominate) apply(c *Case, by proofhouse.Actor, now time.Time) error {
 	if a.Organisation == c.Rules.Body {
 		return proofhouse.Errorf(proofhouse.Invalid, nil, "the reviewing body is no partner")
 	}
-	if _, there := c.PartnerCriteriaInForce(); !there && c.Rules.Partners == JointPartners {
-		return proofhouse.Errorf(proofhouse.Refused, nil, "nominations wait for criteria that the body publishes and the developer agrees to; with a partner of its own the developer shares without")
+	return nil
+}
+
+func (a Nominate) apply(c *Case, by proofhouse.Actor, now time.Time) error {
+	if err := a.may(*c); err != nil {
+		return err
+	}
+	if err := c.nominates(); err != nil {
+		return err
 	}
 	if _, there := c.nominee(a.Organisation); there {
 		return proofhouse.Errorf(proofhouse.Conflict, nil, "%s has been nominated already", a.Organisation)

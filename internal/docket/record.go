@@ -17,7 +17,7 @@ var acts = map[string]Act{
 	"register": Register{}, "countersign": Countersign{}, "start-run": StartRun{}, "finish-run": FinishRun{}, "attach": Attach{}, "cite": Cite{},
 	"consult": Consult{}, "answer": Answer{}, "waive": Waive{}, "determine": Determine{}, "reconsider": Reconsider{}, "appoint": Appoint{},
 	"adopt": Adopt{}, "file-report": FileReport{}, "publish-report": PublishReport{},
-	"publish": Publish{}, "agree-partners": AgreePartners{}, "nominate": Nominate{}, "sponsor": Sponsor{}, "decline": Decline{}, "appeal": Appeal{},
+	"publish": Publish{}, "agree-partners": AgreePartners{}, "nominate": Nominate{}, "nominate-list": NominateList{}, "sponsor": Sponsor{}, "decline": Decline{}, "appeal": Appeal{},
 	"seal": Seal{}, "make-part": MakePart{}, "hold": PlaceHold{}, "lift": LiftHold{}, "order": Order{}, "destroyed": Destroyed{},
 }
 

@@ -196,6 +196,7 @@ func partnerActs(c Case, now time.Time) []Act {
 		Unshare{"own"},
 		Unshare{"lent"},
 		Nominate{"bank", "The Bank"},
+		NominateList{[]Nominate{{"bank", "The Bank"}}},
 	}
 	if len(c.PartnerCriteria) == 0 {
 		all = append(all, Publish{[]Criterion{{"defends", "runs software that many depend on"}, {"secure", "keeps keys in hardware"}}})

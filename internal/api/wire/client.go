@@ -287,3 +287,12 @@ func refusal(resp *http.Response) error {
 func (c Client) Claim(ctx context.Context, claim Claim) (Claimed, error) {
 	return send[Claimed](ctx, c, "/v1/setup", claim, nil)
 }
+
+// Nominate nominates the partners of a list.
+func (c Client) Nominate(ctx context.Context, id proofhouse.CaseID, list AllowList, as proofhouse.Role) (Nominations, error) {
+	query := ""
+	if as != "" {
+		query = "?" + url.Values{"as": {string(as)}}.Encode()
+	}
+	return send[Nominations](ctx, c, "/v1/cases/"+url.PathEscape(string(id))+"/nominations"+query, list, nil)
+}

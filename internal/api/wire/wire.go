@@ -141,3 +141,23 @@ type Claim struct {
 type Claimed struct {
 	Token string `json:"token"`
 }
+
+// AllowList is a list of partners to nominate.
+type AllowList struct {
+	List     string `json:"list" maxLength:"900000" doc:"CSV in UTF-8 with the header \"organisation,title\""`
+	GoodRows bool   `json:"good_rows,omitempty" doc:"take the rows that can be, even if others cannot; otherwise all are taken or none"`
+}
+
+// Nominations is what became of a list of partners.
+type Nominations struct {
+	Nominated int                         `json:"nominated" doc:"how many were, in one event"`
+	Already   []proofhouse.OrganisationID `json:"already" nullable:"false" doc:"who had been nominated before, and stays so"`
+	Wrong     []WrongRow                  `json:"wrong" nullable:"false" doc:"what could not be taken"`
+	Seq       int                         `json:"seq,omitempty" doc:"which event of the case it is; 0 if nothing happened"`
+}
+
+// WrongRow says what is wrong with a row, and quotes nothing of it.
+type WrongRow struct {
+	Line   int    `json:"line" doc:"of the list, from 1"`
+	Detail string `json:"detail"`
+}
