@@ -263,6 +263,21 @@ func (p *plan) tag() {
 	}
 }
 
+// unknown is a kind that the project does not have.
+func (p *plan) unknown() *kind {
+	used := map[byte]bool{}
+	for _, m := range p.modules {
+		for _, k := range m.kinds {
+			used[k.tag] = true
+		}
+	}
+	k := &kind{tag: '!', word: "xx"}
+	for used[k.tag] {
+		k.tag++
+	}
+	return k
+}
+
 // around draws samples of other modules to stand before and after the records
 // of m, none twice: a sample may leave something behind. Quiet samples are left
 // out, since a wrong patch may break in one and so in every proof around it.
@@ -336,6 +351,8 @@ func (p *plan) finish(seed uint64) Project {
 	for i, s := range samples {
 		inputs[i%n] = append(inputs[i%n], s.records...)
 	}
+	// One has a record of no kind too, so that what is printed for it is compared.
+	inputs[0] = append(inputs[0], record{p.unknown(), []byte("abc")})
 	for i, records := range inputs {
 		in := p.format.encode(records)
 		out.Benign = append(out.Benign, in)
