@@ -120,19 +120,19 @@ func BenchmarkVerify(b *testing.B) {
 	}
 }
 
-// BenchmarkTriage measures an agent's own look at inputs.
-func BenchmarkTriage(b *testing.B) {
+// BenchmarkSitting measures runs of one build in a box that is kept.
+func BenchmarkSitting(b *testing.B) {
 	provider, tgt := boxes(b)
 	for _, input := range []string{"both nothing", "vulnerable asan"} {
 		b.Run(strings.ReplaceAll(input, " ", "-"), func(b *testing.B) {
 			count := &counting{Provider: provider}
 			o := New(Config{Provider: count, Ready: -1})
 			defer o.Close()
-			tr, err := o.Triage(Case{Name: "bench", Target: tgt, Rule: Rule{Symptom: Crash}})
+			tr, err := o.Sit(Subject{tgt.Language, tgt.Vulnerable, Rule{Symptom: Crash}})
 			if err != nil {
 				b.Fatal(err)
 			}
-			if _, _, err := tr.Quick(b.Context(), []byte(input)); err != nil {
+			if _, err := tr.Observe(b.Context(), []byte(input), 1); err != nil {
 				b.Fatal(err)
 			}
 			from := count.spent()
@@ -141,7 +141,7 @@ func BenchmarkTriage(b *testing.B) {
 				b.Fatal(err)
 			}
 			for b.Loop() {
-				if _, _, err := tr.Quick(b.Context(), []byte(input)); err != nil {
+				if _, err := tr.Observe(b.Context(), []byte(input), 1); err != nil {
 					b.Fatal(err)
 				}
 			}

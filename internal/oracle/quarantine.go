@@ -201,3 +201,24 @@ func (q *Quarantine) Retest(ctx context.Context, o *Oracle, latest func(task str
 	}
 	return out, nil
 }
+
+// breaks says whether a build breaks on an input in each of the rule's runs.
+func (o *Oracle) breaks(ctx context.Context, lang target.Language, rule Rule, b target.Build, submission []byte) (bool, error) {
+	in, err := newInput(submission)
+	if err != nil {
+		return false, err
+	}
+	defer in.close()
+	s := &seat{pool: o.pool, lang: lang, rule: rule.Or(), side: target.Fixed, build: b, input: in}
+	defer s.stop()
+	for n := 1; n <= s.rule.Runs; n++ {
+		raw, err := s.run(ctx, n, s.rule.cpuBound())
+		if err != nil {
+			return false, err
+		}
+		if obs := o.see(s, raw).obs; !obs.Broke && obs.Bound != boundCPU && obs.Bound != boundMemory {
+			return false, nil
+		}
+	}
+	return true, nil
+}

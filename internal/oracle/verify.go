@@ -212,7 +212,11 @@ func (t trial) observations() []Observation {
 // observations as they were judged: a hang is one only beside the fixed build.
 // It says nothing of that build, since an agent may be given it as a hint.
 func (t trial) report(judged []Observation) string {
-	i := slices.IndexFunc(judged, func(o Observation) bool { return target.Side(o.Side) == target.Vulnerable && o.Broke })
+	return t.firstReport(judged, func(o Observation) bool { return target.Side(o.Side) == target.Vulnerable && o.Broke })
+}
+
+func (t trial) firstReport(judged []Observation, of func(Observation) bool) string {
+	i := slices.IndexFunc(judged, of)
 	if i < 0 {
 		return ""
 	}

@@ -199,10 +199,10 @@ func openWithout(t *testing.T) (*Oracle, target.Target) {
 	return open(t, func(c *Config) { c.Quarantine = nil })
 }
 
-// TestTriage looks at inputs in one box, with nothing kept between them.
-func TestTriage(t *testing.T) {
+// TestSitting looks at inputs in one box, with nothing kept between them.
+func TestSitting(t *testing.T) {
 	o, tgt := open(t, nil)
-	tr, err := o.Triage(Case{Name: "x", Target: tgt, Rule: overflow})
+	tr, err := o.Sit(Subject{tgt.Language, tgt.Vulnerable, overflow})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -218,15 +218,22 @@ func TestTriage(t *testing.T) {
 		{"vulnerable killed", false},
 		{"vulnerable asan", true},
 	} {
-		obs, report, err := tr.Quick(t.Context(), []byte(c.input))
-		if err != nil || obs.Broke != c.broke || (report != "") != c.broke {
-			t.Errorf("%s: %+v %q, %v", c.input, obs, report, err)
+		sight, err := tr.Observe(t.Context(), []byte(c.input), 2)
+		want := 0
+		if c.broke {
+			want = 2
+		}
+		if err != nil || sight.Broke() != want || (sight.Report != "") != c.broke || (len(sight.Frames) > 0) != c.broke {
+			t.Errorf("%s: %+v, %v", c.input, sight, err)
+		}
+		if c.broke && (sight.Signature() != "heap-buffer-overflow:parse_chunk" || sight.Frames[0] != "parse_chunk") {
+			t.Errorf("%s: %s in %v", c.input, sight.Signature(), sight.Frames)
 		}
 	}
 	if err := tr.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := tr.Quick(t.Context(), nil); err == nil {
+	if _, err := tr.Observe(t.Context(), nil, 1); err == nil {
 		t.Error("a closed triage runs")
 	}
 }

@@ -26,22 +26,12 @@ var cFuzzArgv = []string{
 // makeC builds with clang and the address sanitizer: by the task's script, or
 // by compiling the recipe's sources with harness and driver.
 func (b *Builder) makeC(ctx context.Context, u unit) (tree, error) {
-	made, fuzz := "harness", "0"
-	cflags := "-g -O1 -fno-omit-frame-pointer -ffile-prefix-map=/work/src=/src -ffile-prefix-map=/in=/src -fsanitize=address"
-	if u.recipe.Undefined {
-		cflags += ",undefined -fno-sanitize-recover=undefined"
-	}
-	ldflags := ""
+	made := "harness"
 	if u.fuzz {
-		made, fuzz = "fuzz", "1"
-		cflags += " -fsanitize=fuzzer-no-link"
-		ldflags = "-fsanitize=fuzzer /work/fuzz.o"
+		made = "fuzz"
 	}
 	main, code := u.cMain()
-	env := []string{
-		"PATH=/usr/local/bin:/usr/bin:/bin", "HOME=/work", "SRC=/work/src", "HARNESS=/in/harness", "DRIVER=/in/driver/main.c", "OUT=/out", "FUZZ=" + fuzz,
-		"CC=clang", "CXX=clang++", "CFLAGS=" + cflags, "CXXFLAGS=" + cflags, "LDFLAGS=" + ldflags, "SOURCE_DATE_EPOCH=0", "ZERO_AR_DATE=1", "LC_ALL=C",
-	}
+	env := u.cEnv()
 	in := tree{}.merge("src", code).merge("harness", u.harness).merge("driver", u.driver)
 	steps := []sandbox.Command{sh("cp -r /in/src /work/src && chmod -R u+w /work/src && clang -O1 -c /in/driver/fuzz.c -o /work/fuzz.o", env)}
 	if u.recipe.Script != "" {
@@ -69,6 +59,25 @@ func (b *Builder) makeC(ctx context.Context, u unit) (tree, error) {
 		return nil, proofhouse.Errorf(proofhouse.Failed, nil, "the build of %s left no $OUT/%s: mend the task's script", main, made)
 	}
 	return files, nil
+}
+
+// cEnv is the environment of a C build.
+func (u unit) cEnv() []string {
+	fuzz := "0"
+	cflags := "-g -O1 -fno-omit-frame-pointer -ffile-prefix-map=/work/src=/src -ffile-prefix-map=/in=/src -fsanitize=address"
+	if u.recipe.Undefined {
+		cflags += ",undefined -fno-sanitize-recover=undefined"
+	}
+	ldflags := ""
+	if u.fuzz {
+		fuzz = "1"
+		cflags += " -fsanitize=fuzzer-no-link"
+		ldflags = "-fsanitize=fuzzer /work/fuzz.o"
+	}
+	return []string{
+		"PATH=/usr/local/bin:/usr/bin:/bin", "HOME=/work", "SRC=/work/src", "HARNESS=/in/harness", "DRIVER=/in/driver/main.c", "OUT=/out", "FUZZ=" + fuzz,
+		"CC=clang", "CXX=clang++", "CFLAGS=" + cflags, "CXXFLAGS=" + cflags, "LDFLAGS=" + ldflags, "SOURCE_DATE_EPOCH=0", "ZERO_AR_DATE=1", "LC_ALL=C",
+	}
 }
 
 // cMain is the name of a C target's source and its files.

@@ -37,7 +37,17 @@ func (u unit) goModule() tree {
 // makes the go command refuse any module that the lock does not pin, and what
 // was linked is read back from the program.
 func (b *Builder) makeGo(ctx context.Context, u unit, progress func(string)) (tree, error) {
-	in := tree{}.merge("module", u.goModule()).merge("proxy", u.source.proxy)
+	module := u.goModule()
+	in := tree{}.merge("proxy", u.source.proxy)
+	if u.local {
+		mod, err := u.replaced()
+		if err != nil {
+			return nil, err
+		}
+		module["go.mod"] = node{data: mod}
+		in.merge("source", u.localModule())
+	}
+	in.merge("module", module)
 	env := goEnv(goCache)
 	argv, made := []string{goTool, "build", "-o", "/out/harness"}, "harness"
 	if u.fuzz {
@@ -81,6 +91,10 @@ func (u unit) linked(program []byte) error {
 	}
 	seen := false
 	for _, dep := range info.Deps {
+		if u.local && dep.Path == src.Package && dep.Replace != nil && dep.Replace.Path == "/in/source" {
+			seen = true
+			continue
+		}
 		if dep.Replace != nil {
 			return proofhouse.Errorf(proofhouse.Integrity, nil, "the build replaced %s", dep.Path)
 		}

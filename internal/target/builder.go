@@ -56,6 +56,8 @@ type unit struct {
 	fuzz   bool
 	recipe Recipe
 	source sources
+	// local says that a Go module is built from its unpacked source and not out of the proxy.
+	local bool
 	// harness has no seeds: they change no build.
 	harness, driver tree
 	root            sandbox.Image // that builds
@@ -104,9 +106,9 @@ func (b *Builder) Build(ctx context.Context, task fs.FS, r Recipe, progress func
 		into *Build
 		unit
 	}{
-		{&t.Vulnerable, unit{Vulnerable, false, r, vul, bare, driver, buildRoot}},
-		{&t.Fixed, unit{Fixed, false, r, fix, bare, driver, buildRoot}},
-		{&t.Fuzz, unit{Vulnerable, true, r, vul, bare, driver, buildRoot}},
+		{&t.Vulnerable, unit{side: Vulnerable, recipe: r, source: vul, harness: bare, driver: driver, root: buildRoot}},
+		{&t.Fixed, unit{side: Fixed, recipe: r, source: fix, harness: bare, driver: driver, root: buildRoot}},
+		{&t.Fuzz, unit{side: Vulnerable, fuzz: true, recipe: r, source: vul, harness: bare, driver: driver, root: buildRoot}},
 	} {
 		if *u.into, err = b.build(ctx, u.unit, progress); err != nil {
 			return Target{}, err
@@ -249,42 +251,51 @@ const (
 // inBox starts a box on root with in shown at /in, runs the steps in order,
 // and gives what they left in /out.
 func (b *Builder) inBox(ctx context.Context, root sandbox.Image, in tree, steps ...sandbox.Command) (files tree, err error) {
+	err = b.withBox(ctx, root, in, func(box sandbox.Box) (err error) {
+		for _, cmd := range steps {
+			cmd.User = sandbox.Nobody
+			res, err := box.Exec(ctx, cmd)
+			if err != nil {
+				return fmt.Errorf("running %s in the box: %w", path.Base(cmd.Argv[0]), err)
+			}
+			if res.Exit != 0 || res.Limit != "" {
+				why := fmt.Sprintf("exit %d", res.Exit)
+				if res.Limit != "" {
+					why = "over the limit of " + string(res.Limit)
+				}
+				return proofhouse.Errorf(proofhouse.Failed, errors.New(tail(res)), "the build ended with %s", why)
+			}
+		}
+		files, err = takeOut(ctx, box)
+		return err
+	})
+	return files, err
+}
+
+// withBox starts a box that builds, on root with in shown at /in, and stops it after use.
+func (b *Builder) withBox(ctx context.Context, root sandbox.Image, in tree, use func(sandbox.Box) error) (err error) {
 	if err := os.MkdirAll(b.cfg.Dir, 0o755); err != nil {
-		return nil, err
+		return err
 	}
 	// The input is of use to nobody else, and two builds may have the same.
 	dir, err := os.MkdirTemp(b.cfg.Dir, ".in-*")
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	img, err := sandbox.Images{Dir: dir}.Write(func(w *erofs.Writer) error { return in.write(w, "", 0, epoch) })
 	if err != nil {
-		return nil, fmt.Errorf("writing the input: %w", err)
+		return fmt.Errorf("writing the input: %w", err)
 	}
 	box, err := b.cfg.Provider.Start(ctx, sandbox.Spec{
 		Root: root, Mounts: []sandbox.Mount{{Image: img, Path: "/in"}}, Writable: []string{"/work", "/out"},
 		Limits: buildLimits, Network: sandbox.NoNetwork,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("starting a box to build in: %w", err)
+		return fmt.Errorf("starting a box to build in: %w", err)
 	}
 	defer func() { err = errors.Join(err, box.Stop()) }()
-	for _, cmd := range steps {
-		cmd.User = sandbox.Nobody
-		res, err := box.Exec(ctx, cmd)
-		if err != nil {
-			return nil, fmt.Errorf("running %s in the box: %w", path.Base(cmd.Argv[0]), err)
-		}
-		if res.Exit != 0 || res.Limit != "" {
-			why := fmt.Sprintf("exit %d", res.Exit)
-			if res.Limit != "" {
-				why = "over the limit of " + string(res.Limit)
-			}
-			return nil, proofhouse.Errorf(proofhouse.Failed, errors.New(tail(res)), "the build ended with %s", why)
-		}
-	}
-	return takeOut(ctx, box)
+	return use(box)
 }
 
 // tail is the end of what a failed build said.

@@ -26,6 +26,29 @@ type sources struct {
 
 // Validate says whether r is complete and names no path outside the task.
 func (r Recipe) Validate() error {
+	if err := r.validate(); err != nil {
+		return err
+	}
+	if r.Vulnerable.Tree+r.Fixed.Tree != "" {
+		return proofhouse.Errorf(proofhouse.Invalid, nil, "[metadata.cyber.target] names a tree: a task's code is fetched by hash")
+	}
+	for side, s := range map[Side]Source{Vulnerable: r.Vulnerable, Fixed: r.Fixed} {
+		if err := s.validate(r.Language, side); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ValidateOne says the same of a recipe whose vulnerable source alone is used.
+func (r Recipe) ValidateOne() error {
+	if err := r.validate(); err != nil {
+		return err
+	}
+	return r.Vulnerable.validate(r.Language, Vulnerable)
+}
+
+func (r Recipe) validate() error {
 	bad := func(format string, args ...any) error {
 		return proofhouse.Errorf(proofhouse.Invalid, nil, "[metadata.cyber.target] "+format, args...)
 	}
@@ -37,7 +60,7 @@ func (r Recipe) Validate() error {
 	if r.BuildRoot == "" || r.RunRoot == "" {
 		return bad("needs build_root and run_root, names of roots")
 	}
-	for _, name := range []string{r.Harness, r.Vulnerable.Lock, r.Fixed.Lock, path.Join("x", r.Script)} {
+	for _, name := range []string{r.Harness, r.Vulnerable.Lock, r.Fixed.Lock, r.Vulnerable.Tree, path.Join("x", r.Script)} {
 		if name != "" && !fs.ValidPath(name) {
 			return bad("%q is no path within the task's folder", name)
 		}
@@ -48,17 +71,21 @@ func (r Recipe) Validate() error {
 	if r.Language != C && (r.Script != "" || len(r.Sources)+len(r.Flags) > 0 || r.Undefined) {
 		return bad("script, sources, flags and undefined are for language c")
 	}
-	for side, s := range map[Side]Source{Vulnerable: r.Vulnerable, Fixed: r.Fixed} {
-		if err := s.validate(r.Language, side); err != nil {
-			return err
-		}
-	}
 	return nil
 }
 
 func (s Source) validate(l Language, side Side) error {
 	bad := func(what string) error {
 		return proofhouse.Errorf(proofhouse.Invalid, nil, "[metadata.cyber.target.%s] %s", side, what)
+	}
+	if s.Tree != "" {
+		switch {
+		case s.Debian != "" || s.Hash != "":
+			return bad("names a tree and pins a package: write one of them")
+		case s.Package == "" || !fs.ValidPath(s.Package):
+			return bad("needs package, the name of what the tree holds")
+		}
+		return nil
 	}
 	if s.Debian != "" {
 		switch {
@@ -89,6 +116,8 @@ func (f Fetcher) resolve(ctx context.Context, task fs.FS, l Language, src Source
 	out := sources{label: src.Package + " " + src.Version}
 	var err error
 	switch {
+	case src.Tree != "":
+		return f.resolveTree(ctx, task, l, src)
 	case src.Debian != "":
 		var t tree
 		if t, out.label, err = f.debianTree(ctx, src); err != nil {
@@ -129,6 +158,43 @@ func (f Fetcher) resolve(ctx context.Context, task fs.FS, l Language, src Source
 		}
 	}
 	return out, nil
+}
+
+// resolveTree takes a source that lies in the folder, and fetches what its lock pins.
+func (f Fetcher) resolveTree(ctx context.Context, folder fs.FS, l Language, src Source) (sources, error) {
+	out, err := treeSource(folder, l, src)
+	if err != nil || src.Lock == "" {
+		return out, err
+	}
+	lock, err := readTask(folder, src.Lock)
+	if err != nil {
+		return sources{}, err
+	}
+	switch l {
+	case Go:
+		sum, err := readTask(folder, strings.TrimSuffix(src.Lock, ".mod")+".sum")
+		if err != nil {
+			return sources{}, err
+		}
+		if out.lock, err = parseGoLock(lock, sum); err != nil {
+			return sources{}, err
+		}
+		out.proxy, err = f.modules(ctx, out.lock)
+		return out, err
+	case JavaScript:
+		entries, err := parseNpmLock(lock)
+		if err != nil {
+			return sources{}, err
+		}
+		needs, err := f.nodeModules(ctx, entries)
+		if err != nil {
+			return sources{}, err
+		}
+		out.code = needs.merge("", out.code)
+		return out, nil
+	default:
+		return sources{}, proofhouse.Errorf(proofhouse.Invalid, nil, "a C source takes no lock")
+	}
 }
 
 func (f Fetcher) resolveGo(ctx context.Context, task fs.FS, src Source, out sources) (sources, error) {

@@ -44,7 +44,7 @@ type Recipe struct {
 	Harness string `toml:"harness" json:"harness"`
 	// Vulnerable and Fixed are the two sources.
 	Vulnerable Source `toml:"vulnerable" json:"vulnerable"`
-	Fixed      Source `toml:"fixed" json:"fixed"`
+	Fixed      Source `toml:"fixed,omitempty" json:"fixed"`
 	// Script, if not empty, is a shell script of the harness folder that
 	// builds a C target in the box instead of the default (see Builder).
 	Script string `toml:"script,omitempty" json:"script,omitempty"`
@@ -66,6 +66,9 @@ type Source struct {
 	Version string `toml:"version,omitempty" json:"version,omitempty"`
 	Hash    string `toml:"hash,omitempty" json:"hash,omitempty"` // h1:… of the module zip, sha512-… of the npm tarball
 	Lock    string `toml:"lock,omitempty" json:"lock,omitempty"`
+	// A folder, relative to the recipe's, that holds the source itself: software of
+	// one's own. Package names it; a lock, if any, pins what it needs. Only for Builder.Make and Builder.Test.
+	Tree string `toml:"tree,omitempty" json:"tree,omitempty"`
 	// A Debian source package: the original archive by hash; Omit is the name
 	// of the one patch of debian/patches/series to leave out, by hash. A newer
 	// revision that holds both is accepted.
