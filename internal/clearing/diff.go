@@ -1,0 +1,175 @@
+package clearing
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+
+	"github.com/bluekeyes/go-gitdiff/gitdiff"
+
+	"proofhouse/internal/proofhouse"
+)
+
+// maxPatch bounds a patch that somebody brings, in bytes.
+const maxPatch = 1 << 20
+
+// Diff is a patch in the smallest pieces that can be left out: runs of changed
+// lines with no unchanged line between them.
+type Diff struct {
+	files  []*gitdiff.File
+	pieces []piece
+}
+
+// piece is a run of changed lines: lines from to until of a fragment of a file.
+type piece struct{ file, fragment, from, until int }
+
+// ParseDiff reads a unified diff of text files. What is none, is too long, or renames, copies or removes
+// files or changes their modes, is proofhouse.Invalid.
+func ParseDiff(patch []byte) (Diff, error) {
+	bad := func(cause error, format string, args ...any) (Diff, error) {
+		return Diff{}, proofhouse.Errorf(proofhouse.Invalid, cause, format, args...)
+	}
+	if len(patch) > maxPatch {
+		return bad(nil, "the patch is longer than %d KiB", maxPatch>>10)
+	}
+	files, _, err := gitdiff.Parse(bytes.NewReader(patch))
+	if err != nil {
+		return bad(err, "the patch is no unified diff")
+	}
+	d := Diff{files: files}
+	for i, f := range files {
+		if f.IsBinary || f.IsCopy || f.IsRename || f.IsDelete || f.OldMode != f.NewMode && f.OldMode != 0 && f.NewMode != 0 {
+			return bad(nil, "the patch renames, copies or removes a file, or changes its mode or one that is no text: send a diff of text")
+		}
+		for j, t := range f.TextFragments {
+			for from := 0; from < len(t.Lines); from++ {
+				if t.Lines[from].Op == gitdiff.OpContext {
+					continue
+				}
+				until := from
+				for until < len(t.Lines) && t.Lines[until].Op != gitdiff.OpContext {
+					until++
+				}
+				d.pieces = append(d.pieces, piece{i, j, from, until})
+				from = until
+			}
+		}
+	}
+	if len(d.pieces) == 0 {
+		return bad(nil, "the patch changes nothing")
+	}
+	return d, nil
+}
+
+// Len is how many pieces there are.
+func (d Diff) Len() int { return len(d.pieces) }
+
+// Files are the files that the patch changes, as they are named after it.
+func (d Diff) Files() []string {
+	var all []string
+	for _, f := range d.files {
+		all = append(all, f.NewName)
+	}
+	return all
+}
+
+// Changed counts the lines that are added and removed.
+func (d Diff) Changed() (added, removed int64) {
+	for _, f := range d.files {
+		for _, t := range f.TextFragments {
+			added, removed = added+t.LinesAdded, removed+t.LinesDeleted
+		}
+	}
+	return added, removed
+}
+
+// Removes says whether the patch takes lines of a file away, or changes them.
+func (d Diff) Removes(file string) bool {
+	for _, f := range d.files {
+		if f.NewName != file {
+			continue
+		}
+		for _, t := range f.TextFragments {
+			if t.LinesDeleted > 0 {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// Makes says whether the patch makes the file.
+func (d Diff) Makes(file string) bool {
+	for _, f := range d.files {
+		if f.NewName == file {
+			return f.IsNew
+		}
+	}
+	return false
+}
+
+// Subset is the patch with the given pieces alone, in ascending order. What the others
+// add is left out, and what they take away stays.
+func (d Diff) Subset(keep []int) []byte {
+	kept := map[piece]bool{}
+	for _, i := range keep {
+		kept[d.pieces[i]] = true
+	}
+	var out bytes.Buffer
+	for i, f := range d.files {
+		var body strings.Builder
+		for j, t := range f.TextFragments {
+			if text, ok := d.fragment(i, j, t, kept); ok {
+				body.WriteString(text)
+			}
+		}
+		if body.Len() == 0 {
+			continue
+		}
+		from, to := "a/"+f.OldName, "b/"+f.NewName
+		if f.IsNew {
+			from = "/dev/null"
+		}
+		fmt.Fprintf(&out, "--- %s\n+++ %s\n%s", from, to, body.String())
+	}
+	return out.Bytes()
+}
+
+// fragment is a fragment with the kept pieces alone.
+func (d Diff) fragment(file, at int, t *gitdiff.TextFragment, kept map[piece]bool) (string, bool) {
+	on := make([]bool, len(t.Lines))
+	some := false
+	for p := range kept {
+		if p.file == file && p.fragment == at {
+			some = true
+			for i := p.from; i < p.until; i++ {
+				on[i] = true
+			}
+		}
+	}
+	if !some {
+		return "", false
+	}
+	var body strings.Builder
+	var before, after int64
+	for i, l := range t.Lines {
+		op := l.Op
+		if !on[i] {
+			if op == gitdiff.OpAdd {
+				continue
+			}
+			op = gitdiff.OpContext
+		}
+		if op != gitdiff.OpAdd {
+			before++
+		}
+		if op != gitdiff.OpDelete {
+			after++
+		}
+		body.WriteString(op.String() + l.Line)
+		if l.NoEOL() {
+			body.WriteString("\n\\ No newline at end of file\n")
+		}
+	}
+	return fmt.Sprintf("@@ -%d,%d +%d,%d @@\n%s", t.OldPosition, before, t.NewPosition, after, body.String()), true
+}

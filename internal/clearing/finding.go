@@ -1,0 +1,4 @@
+package clearing
+
+// FindingID names a finding: "finding-" and random letters.
+type FindingID string

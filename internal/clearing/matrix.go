@@ -1,0 +1,154 @@
+package clearing
+
+import (
+	"context"
+	"slices"
+
+	"proofhouse/internal/oracle"
+	"proofhouse/internal/proofhouse"
+)
+
+// Cell is what one proof does to a build with one patch.
+type Cell struct {
+	Proof proofhouse.Digest `json:"proof"`
+	Patch proofhouse.Digest `json:"patch"` // of the minimal patch's text
+	// Stops says that the proof breaks nothing any more. A patch that does not fit or build stops nothing.
+	Stops bool `json:"stops"`
+	// Moves says that the proof still breaks, but elsewhere: what it broke first is mended, and
+	// something behind it shows.
+	Moves bool `json:"moves,omitempty"`
+}
+
+// Exhibit is a confirmed proof as the matrix takes it.
+type Exhibit struct {
+	Proof     []byte
+	Signature string
+	Frames    []string
+	Workshop  Workshop // of its own harness
+}
+
+// Name is the proof's digest.
+func (e Exhibit) Name() proofhouse.Digest { return proofhouse.DigestOf(e.Proof) }
+
+// Matrix runs proofs on patched builds. A run of a build is made once, and so is a build, as long as the Matrix lives.
+// It is for one goroutine.
+type Matrix struct {
+	Runs int // that a stopped proof must not break in; 0 is 3
+
+	programs map[program]*built
+	cells    map[cell]Cell
+	// Builds and Observed count what was built and how many times a program was run.
+	Builds, Observed int
+}
+
+type program struct {
+	workshop Workshop
+	patches  proofhouse.Digest
+}
+
+type built struct {
+	program Program
+	err     error
+}
+
+type cell struct {
+	workshop       Workshop
+	proof, patches proofhouse.Digest
+}
+
+// Close lets go of all programs.
+func (m *Matrix) Close() {
+	for _, b := range m.programs {
+		if b.program != nil {
+			_ = b.program.Close()
+		}
+	}
+	m.programs = nil
+}
+
+func nameOf(patches [][]byte) proofhouse.Digest {
+	var all []byte
+	for _, p := range patches {
+		all = append(append(all, p...), 0)
+	}
+	return proofhouse.DigestOf(all)
+}
+
+// Try says what a proof does with patches, laid over each other in their order.
+func (m *Matrix) Try(ctx context.Context, e Exhibit, patches ...[]byte) (Cell, error) {
+	if m.programs == nil {
+		m.programs, m.cells = map[program]*built{}, map[cell]Cell{}
+	}
+	all := nameOf(patches)
+	at := cell{e.Workshop, e.Name(), all}
+	if c, ok := m.cells[at]; ok {
+		return c, nil
+	}
+	c := Cell{Proof: e.Name(), Patch: all}
+	if len(patches) == 1 {
+		c.Patch = proofhouse.DigestOf(patches[0])
+	}
+	b := m.programs[program{e.Workshop, all}]
+	if b == nil {
+		b = &built{}
+		m.Builds++
+		b.program, b.err = e.Workshop.Build(ctx, patches...)
+		if k := proofhouse.KindOf(b.err); b.err != nil && k != proofhouse.Invalid && k != proofhouse.Failed {
+			return Cell{}, b.err
+		}
+		m.programs[program{e.Workshop, all}] = b
+	}
+	if b.err == nil {
+		s, err := m.observe(ctx, b.program, e.Proof)
+		if err != nil {
+			return Cell{}, err
+		}
+		c.Stops = s.Broke() == 0 && !s.Bounded()
+		c.Moves = s.Broke() > 0 && !sameBreak(e, s)
+	}
+	m.cells[at] = c
+	return c, nil
+}
+
+// observe runs a proof once, and more often only if that did not break.
+func (m *Matrix) observe(ctx context.Context, p Program, proof []byte) (oracle.Sight, error) {
+	m.Observed++
+	s, err := p.Observe(ctx, proof, 1)
+	n := max(m.Runs, 1)
+	if m.Runs == 0 {
+		n = 3
+	}
+	if err != nil || s.Broke() > 0 || n == 1 {
+		return s, err
+	}
+	m.Observed += n - 1
+	return p.Observe(ctx, proof, n-1)
+}
+
+// sameBreak says whether a break is the exhibit's own: of its class, with the same innermost functions.
+func sameBreak(e Exhibit, s oracle.Sight) bool {
+	return e.Signature == s.Signature() && slices.Equal(e.Frames[:min(3, len(e.Frames))], s.Frames[:min(3, len(s.Frames))])
+}
+
+// Minimal is the least part of a patch that still stops the exhibit, or nil if the whole does not.
+func (m *Matrix) Minimal(ctx context.Context, e Exhibit, patch []byte) ([]byte, error) {
+	d, err := ParseDiff(patch)
+	if err != nil {
+		return nil, err
+	}
+	whole, err := m.Try(ctx, e, patch)
+	if err != nil || !whole.Stops {
+		return nil, err
+	}
+	keep, err := reduce(d.Len(), func(keep []int) (bool, error) {
+		c, err := m.Try(ctx, e, d.Subset(keep))
+		return c.Stops, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if len(keep) == d.Len() {
+		return patch, nil
+	}
+	return d.Subset(keep), nil
+}
