@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 
 	"proofhouse/internal/oracle"
@@ -60,18 +61,14 @@ const (
 type Trial struct {
 	Exhibits []Exhibit // all proofs of the cluster; the first's workshop builds and tests
 	Benign   [][]byte
-	// Mutants is how many variations of each proof are tried; 0 is 64, below 0 none.
-	Mutants int
-	Seed    uint64 // of the variations
-	Runs    int    // of each proof; 0 is 3
+	// Known are the signatures that other bugs of the project are known to break with: one of them behind what the patch mends
+	// does not speak against it.
+	Known []string
+	// Budget is how many variations of the proofs are run; 0 is 400, below 0 none.
+	Budget int
+	Seed   uint64 // of the variations
+	Runs   int    // of each proof; 0 is 3
 }
-
-// Bounds of what a check keeps of the variations, over all proofs: those that break without the fix, and those
-// that only just do not.
-const (
-	maxBreaking = 48
-	maxNear     = 48
-)
 
 // CheckPatch holds a candidate to a trial: it changes nothing but the project's code, builds, stops all proofs and
 // their variations, keeps the project's tests and what harmless inputs give, and its own test tells with from without. It stops at the first step
@@ -83,8 +80,8 @@ func CheckPatch(ctx context.Context, c Candidate, t Trial) (PatchCheck, error) {
 	if t.Runs == 0 {
 		t.Runs = 3
 	}
-	if t.Mutants == 0 {
-		t.Mutants = 64
+	if t.Budget == 0 {
+		t.Budget = 400
 	}
 	k := &checker{c: c, t: t, plain: map[Workshop]Program{}, fixed: map[Workshop]Program{}}
 	defer k.close()
@@ -134,14 +131,7 @@ type checker struct {
 	t            Trial
 	out          PatchCheck
 	plain, fixed map[Workshop]Program
-	near         []variation // that broke nothing without the fix
-	breaking     []variation
-}
-
-type variation struct {
-	of    Exhibit
-	input []byte
-	sight oracle.Sight // without the fix
+	near         []variation // that break nothing without the fix
 }
 
 func (k *checker) close() {
@@ -181,6 +171,9 @@ func (k *checker) reads(context.Context) (StepResult, string, error) {
 	}
 	k.out.Files = d.Files()
 	k.out.Added, k.out.Removed = d.Changed()
+	if word := d.swallows(); word != "" {
+		return Failed, "the fix adds " + word + ", which hides a break instead of mending what leads to it", nil
+	}
 	for _, f := range d.Files() {
 		switch {
 		case testFile.MatchString(f):
@@ -212,8 +205,11 @@ func (k *checker) builds(ctx context.Context) (StepResult, string, error) {
 		if _, err := k.program(ctx, e.Workshop, false); err != nil {
 			return "", "", err
 		}
-		switch _, err := k.program(ctx, e.Workshop, true); proofhouse.KindOf(err) {
-		case "":
+		_, err := k.program(ctx, e.Workshop, true)
+		if err == nil {
+			continue
+		}
+		switch proofhouse.KindOf(err) {
 		case proofhouse.Invalid:
 			return Failed, "the patch does not fit this version: " + proofhouse.PublicOf(err), nil
 		case proofhouse.Failed:
@@ -237,6 +233,9 @@ func (k *checker) proofs(ctx context.Context) (StepResult, string, error) {
 		}
 		if s.Broke() > 0 || s.Bounded() {
 			return Failed, fmt.Sprintf("proof %d of %d still breaks the patched build", i+1, len(k.t.Exhibits)), nil
+		}
+		if !returned(s) {
+			return Failed, silenced, nil
 		}
 	}
 	return Passed, fmt.Sprintf("%d proofs, %d runs each", len(k.t.Exhibits), k.t.Runs), nil
@@ -291,57 +290,54 @@ func (k *checker) regression(ctx context.Context) (StepResult, string, error) {
 	return Passed, "", nil
 }
 
+// variations holds the fix to inputs that are not among the proofs but break in the same place.
 func (k *checker) variations(ctx context.Context) (StepResult, string, error) {
-	if k.t.Mutants < 0 {
+	if k.t.Budget < 0 {
 		return NotShown, "no variation of a proof was tried", nil
 	}
-	others := append([][]byte{}, k.t.Benign...)
-	for _, e := range k.t.Exhibits {
-		others = append(others, e.Proof)
-	}
-	share := max(maxBreaking/len(k.t.Exhibits), 4)
+	share := max(k.t.Budget/len(k.t.Exhibits), 64)
+	breaking := 0
 	for i, e := range k.t.Exhibits {
 		plain, err := k.program(ctx, e.Workshop, false)
 		if err != nil {
 			return "", "", err
 		}
-		broke, spared := 0, 0
-		for _, input := range mutants(e.Proof, others, k.t.Mutants, k.t.Seed+uint64(i)) { //nolint:gosec // never below 0
-			if broke >= share && spared >= share {
-				break
-			}
-			s, err := plain.Observe(ctx, input, 1)
+		fixed, err := k.program(ctx, e.Workshop, true)
+		if err != nil {
+			return "", "", err
+		}
+		x, err := explore(ctx, plain, e, k.t.Benign, share, k.t.Seed+uint64(i)) //nolint:gosec // never below 0
+		if err != nil {
+			return "", "", err
+		}
+		breaking += len(x.breaking)
+		k.near = append(k.near, x.near...)
+		for _, v := range x.breaking {
+			s, err := fixed.Observe(ctx, v.input, 1)
 			if err != nil {
 				return "", "", err
 			}
 			switch {
-			case s.Broke() > 0 && broke < share && sameBreak(e, s):
-				broke++
-				k.breaking = append(k.breaking, variation{e, input, s})
-			case s.Broke() == 0 && !s.Bounded() && spared < share:
-				spared++
-				k.near = append(k.near, variation{e, input, s})
+			case s.Broke() > 0 && kin(e, s):
+				return Failed, "a variation of a proof still breaks the patched build", nil
+			case s.Broke() > 0 && !slices.Contains(k.t.Known, s.Signature()):
+				return Failed, "a variation of a proof breaks the patched build in another way", nil
+			case s.Broke() == 0 && !s.Bounded() && !returned(s):
+				return Failed, silenced, nil
 			}
 		}
 	}
-	for _, v := range k.breaking {
-		fixed, err := k.program(ctx, v.of.Workshop, true)
-		if err != nil {
-			return "", "", err
-		}
-		s, err := fixed.Observe(ctx, v.input, 1)
-		if err != nil {
-			return "", "", err
-		}
-		// What breaks elsewhere now may be another bug, behind this one.
-		if s.Broke() > 0 && sameBreak(v.of, s) {
-			return Failed, "a variation of a proof still breaks the patched build", nil
-		}
-	}
-	if len(k.breaking) == 0 {
+	if breaking == 0 {
 		return Passed, "no variation broke the project as the proofs do", nil
 	}
-	return Passed, fmt.Sprintf("%d variations", len(k.breaking)), nil
+	return Passed, fmt.Sprintf("%d variations", breaking), nil
+}
+
+// silenced is what is wrong with a fix that makes the program end instead of breaking.
+const silenced = "with the patch the program ends itself where it broke, instead of coming back to its caller"
+
+func returned(s oracle.Sight) bool {
+	return !slices.ContainsFunc(s.Observations, func(o oracle.Observation) bool { return !o.Broke && !o.Returned })
 }
 
 // harmless compares what the program gives, by exit status and output, with the fix and without.

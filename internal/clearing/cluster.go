@@ -12,8 +12,8 @@ type Relation string
 
 // The relations.
 const (
-	Same      Relation = "same"      // one minimal patch stops both, and none stops only one while another stops only the other
-	Different Relation = "different" // each can be mended without the other
+	Same      Relation = "same"      // one minimal patch stops both
+	Different Relation = "different" // none does, and each can be mended without the other
 	Possible  Relation = "possible"  // the buckets propose it and nothing was executed that tells
 	Unrelated Relation = "unrelated" // nothing proposes it
 )
@@ -78,8 +78,9 @@ type Cluster struct {
 // Compare works out the edges between all findings, in the order of their ids. It is pure. Two findings with the same
 // proof are the same. A minimal patch that stops neither says nothing.
 //
-// Each can be fixed without the other: that is what CVE's rules call independently fixable (CNA Rules 4.2.0,
-// 4.1.9 and 4.2.11), and where it is not shown, one patch that stops both makes them one.
+// Two are the same where one patch that has nothing to spare stops both: what CVE's rules call not independently fixable (CNA Rules 4.2.0, 4.1.9
+// and 4.2.11). That another patch, such as a check in one caller, stops only one of them does not part them; only verified
+// patches may be asked, since one that hides breaks would make everything the same.
 func Compare(known []Known, cells []Cell) []Edge {
 	stops := map[proofhouse.Digest]map[proofhouse.Digest]bool{} // by patch, then proof
 	for _, c := range cells {
@@ -108,10 +109,10 @@ func Compare(known []Known, cells []Cell) []Edge {
 			switch {
 			case a.Proof == b.Proof && a.Bucket.Purl == b.Bucket.Purl:
 				e.Relation = Same
-			case e.OnlyA > 0 && e.OnlyB > 0:
-				e.Relation = Different
 			case e.Both > 0:
 				e.Relation = Same
+			case e.OnlyA > 0 && e.OnlyB > 0:
+				e.Relation = Different
 			case a.Bucket.Propose(b.Bucket):
 				e.Relation = Possible
 			}

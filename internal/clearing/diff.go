@@ -3,6 +3,7 @@ package clearing
 import (
 	"bytes"
 	"fmt"
+	"regexp"
 	"strings"
 
 	"github.com/bluekeyes/go-gitdiff/gitdiff"
@@ -96,6 +97,25 @@ func (d Diff) Removes(file string) bool {
 		}
 	}
 	return false
+}
+
+// swallowing are the ways by which code keeps a break from showing.
+var swallowing = regexp.MustCompile(`\b(recover|sigaction|signal|bsd_signal|sigsetjmp|setjmp|longjmp|__asan_\w+|__sanitizer_\w+|no_sanitize\w*|uncaughtException|debug\.SetPanicOnFault)\b`)
+
+// swallows is a word in what the patch adds that keeps a break from showing, or "".
+func (d Diff) swallows() string {
+	for _, f := range d.files {
+		for _, t := range f.TextFragments {
+			for _, l := range t.Lines {
+				if l.Op == gitdiff.OpAdd {
+					if word := swallowing.FindString(l.Line); word != "" {
+						return word
+					}
+				}
+			}
+		}
+	}
+	return ""
 }
 
 // Makes says whether the patch makes the file.

@@ -6,28 +6,10 @@ import (
 	"slices"
 )
 
-// mutants are variations of a proof: small ones, since what is wanted breaks in the same place by other bytes, or only
-// just does not break. They are made from the seed alone. others lend their parts.
-func mutants(proof []byte, others [][]byte, n int, seed uint64) [][]byte {
-	rng := rand.New(rand.NewPCG(seed, uint64(len(proof)))) //nolint:gosec // to repeat, not to hide
-	seen := map[string]bool{string(proof): true}
-	var out [][]byte
-	for tries := 0; len(out) < n && tries < 20*n; tries++ {
-		b := slices.Clone(proof)
-		for range 1 + rng.IntN(3) {
-			b = mutate(b, others, rng)
-		}
-		if len(b) <= 1<<20 && !seen[string(b)] {
-			seen[string(b)] = true
-			out = append(out, b)
-		}
-	}
-	return out
-}
-
 // interesting are integers near where widths and signs end.
 var interesting = []uint64{0, 1, 2, 3, 4, 7, 8, 15, 16, 17, 31, 32, 33, 63, 64, 65, 100, 127, 128, 129, 254, 255, 256, 1023, 1024, 4095, 4096, 32767, 32768, 65535, 65536, 1<<31 - 1, 1 << 31, 1<<32 - 1}
 
+// mutate makes one small change somewhere. others lend their parts.
 func mutate(b []byte, others [][]byte, rng *rand.Rand) []byte {
 	if len(b) == 0 {
 		return []byte{byte(rng.IntN(256))}

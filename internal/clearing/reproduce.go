@@ -36,6 +36,8 @@ type Reproduction struct {
 	Observations []oracle.Observation `json:"observations,omitempty"`
 	// Report is the first break for a reader, at most 64 KiB.
 	Report string `json:"-"`
+	// Cause is what lies behind Infrastructure, or a target that does not build, for the operator.
+	Cause error `json:"-"`
 }
 
 // Control is a run that tells a break of the target from one of the harness or the build.
@@ -67,9 +69,12 @@ func Reproduce(ctx context.Context, w Workshop, a Attempt) (Reproduction, error)
 	if ctx.Err() != nil {
 		return Reproduction{}, ctx.Err()
 	}
-	switch proofhouse.KindOf(err) {
-	case "":
+	if err == nil {
 		r.Verdict, r.Reason = r.judge(a.Model)
+		return r, nil
+	}
+	r.Cause = err
+	switch proofhouse.KindOf(err) {
 	case proofhouse.Invalid, proofhouse.Failed:
 		r.Verdict, r.Reason = NotReproduced, "the target does not build as the finding says: "+proofhouse.PublicOf(err)
 	default:

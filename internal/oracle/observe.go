@@ -39,7 +39,7 @@ func observe(lang target.Language, rule Rule, r rawRun) (Observation, *crash) {
 		}
 	}
 	channel := readChannel(r.nonce, r.channel)
-	o.Alloc = channel.alloc
+	o.Alloc, o.Returned = channel.alloc, channel.returned
 	set := func(s Symptom, class, detail string) {
 		if !o.Broke || s == rule.Symptom {
 			o.Broke, o.Symptom, o.Class, o.Function, o.Detail = true, s, class, "", detail
@@ -73,6 +73,7 @@ func observe(lang target.Language, rule Rule, r rawRun) (Observation, *crash) {
 type channelReport struct {
 	polluted, forged string
 	alloc            int64 // bytes, at least 1 where it was reported
+	returned         bool
 }
 
 // readChannel reads the lines that carry the run's nonce; the first of each
@@ -101,7 +102,10 @@ func readChannel(nonce string, b []byte) channelReport {
 			if out.forged == "" {
 				out.forged = orElse(detail, "accepted though refused by policy")
 			}
-		case "alloc":
+		case "returned":
+			out.returned = true
+		case "alloc": // a Go driver says it when its harness has returned
+			out.returned = true
 			// A driver may truly have counted nothing; 1 tells that from no report.
 			if n, err := strconv.ParseInt(detail, 10, 64); err == nil && n >= 0 && out.alloc == 0 {
 				out.alloc = max(n, 1)

@@ -83,8 +83,11 @@ type Observation struct {
 	PeakMemory int64         `json:"peak_memory,omitempty"`
 	// Alloc is how many bytes the driver counted as allocated, 0 where it
 	// reported nothing.
-	Alloc  int64  `json:"alloc,omitempty"`
-	Detail string `json:"detail,omitempty"` // what escaped, which prototype; from the host's own reading
+	Alloc int64 `json:"alloc,omitempty"`
+	// Returned says that the harness came back to its driver: the program did not
+	// end itself.
+	Returned bool   `json:"returned,omitempty"`
+	Detail   string `json:"detail,omitempty"` // what escaped, which prototype; from the host's own reading
 	// Raw are the digests of the kept raw outputs by name: stdout, stderr, report.
 	Raw map[string]proofhouse.Digest `json:"raw,omitempty"`
 }

@@ -1,8 +1,11 @@
 /* Runs a task's harness on one input: harness INPUT. The input lies in a heap
- * block of exactly its size, so that a sanitizer sees each byte read beyond it. */
+ * block of exactly its size, so that a sanitizer sees each byte read beyond it.
+ * That the harness came back is told to the host, which knows the nonce. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #ifdef __cplusplus
 extern "C"
@@ -33,7 +36,15 @@ int main(int argc, char **argv) {
 	for (size_t i = 0; i < size; i++)
 		data[i] = all[i];
 	free(all);
+	const char *fd = getenv("PROOFHOUSE_REPORT"), *nonce = getenv("PROOFHOUSE_NONCE");
+	char line[128];
+	int channel = fd ? atoi(fd) : -1;
+	snprintf(line, sizeof line, "%.64s returned\n", nonce ? nonce : "");
+	unsetenv("PROOFHOUSE_REPORT");
+	unsetenv("PROOFHOUSE_NONCE");
 	LLVMFuzzerTestOneInput(data, size);
 	free(data);
+	if (channel > 2 && nonce && write(channel, line, strlen(line)) < 0)
+		return 0;
 	return 0;
 }

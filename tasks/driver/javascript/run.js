@@ -32,4 +32,5 @@ process.on('exit', () => {
 // symptom does that end the process, the way Node ends it.
 if (!crash) process.on('uncaughtException', () => {});
 const done = harness(input, { report, root: process.cwd() });
+report('returned', '');
 if (done && typeof done.then === 'function') done.then(undefined, (err) => process.nextTick(() => { throw err; }));

@@ -1,0 +1,421 @@
+package clearing
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"proofhouse/internal/clearing/planted"
+	"proofhouse/internal/oracle"
+	"proofhouse/internal/proofhouse"
+	"proofhouse/internal/target"
+)
+
+// local is a Workshop outside boxes, for projects of our own making: it costs a tenth of the time, and what it
+// sees is what boxes see (TestBoxes).
+type local struct {
+	t   testing.TB
+	p   *planted.Project
+	dir string
+
+	mu      sync.Mutex
+	objects map[string]string // compiled files, by all that went into them
+	symbols map[string]string // functions, by program and offset
+	tested  map[proofhouse.Digest]target.Tested
+}
+
+func newLocal(t testing.TB, p *planted.Project) *local {
+	return &local{t: t, p: p, dir: t.TempDir(), objects: map[string]string{}, symbols: map[string]string{}, tested: map[proofhouse.Digest]target.Tested{}}
+}
+
+const localFlags = "-g -O1 -fno-omit-frame-pointer -fsanitize=address -w"
+
+// localMain takes inputs one after the other, runs each in a child of its own, and gives status, output and report.
+const localMain = `
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
+static void all(int fd, void *p, size_t n, int out) {
+	for (char *b = p; n;) {
+		ssize_t k = out ? write(fd, b, n) : read(fd, b, n);
+		if (k <= 0) _exit(0);
+		b += k, n -= k;
+	}
+}
+static void give(FILE *f) {
+	static char buf[1 << 20];
+	rewind(f);
+	uint32_t n = fread(buf, 1, sizeof buf, f);
+	all(1, &n, 4, 1);
+	all(1, buf, n, 1);
+}
+int main(void) {
+	for (;;) {
+		uint32_t n;
+		all(0, &n, 4, 0);
+		uint8_t *b = malloc(n ? n : 1);
+		all(0, b, n, 0);
+		FILE *o = tmpfile(), *e = tmpfile();
+		pid_t child = fork();
+		if (child == 0) {
+			close(0);
+			dup2(fileno(o), 1);
+			dup2(fileno(e), 2);
+			alarm(10);
+			LLVMFuzzerTestOneInput(b, n);
+			fputs("returned\n", stderr);
+			exit(0);
+		}
+		int status;
+		waitpid(child, &status, 0);
+		uint32_t code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+		all(1, &code, 4, 1);
+		give(o);
+		give(e);
+		fclose(o);
+		fclose(e);
+		free(b);
+	}
+}
+`
+
+// source is the project's code with patches; a patch that does not fit is proofhouse.Invalid.
+func (l *local) source(patches [][]byte) (map[string][]byte, error) {
+	dir := l.lay(l.p.Source)
+	for _, d := range patches {
+		if _, err := ParseDiff(d); err != nil {
+			return nil, err
+		}
+		cmd := exec.Command("git", "apply", "-p1", "-")
+		cmd.Dir, cmd.Stdin = dir, bytes.NewReader(d)
+		cmd.Env = append(os.Environ(), "GIT_CEILING_DIRECTORIES="+l.dir)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return nil, proofhouse.Errorf(proofhouse.Invalid, fmt.Errorf("%w: %s", err, out), "the patch does not fit")
+		}
+	}
+	files := map[string][]byte{}
+	err := filepath.WalkDir(dir, func(name string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		b, err := os.ReadFile(name)
+		rel, _ := filepath.Rel(dir, name)
+		files[rel] = b
+		return err
+	})
+	_ = os.RemoveAll(dir)
+	return files, err
+}
+
+func (l *local) lay(files map[string][]byte) string {
+	dir, err := os.MkdirTemp(l.dir, "tree")
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	for name, b := range files {
+		to := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
+			l.t.Fatal(err)
+		}
+		if err := os.WriteFile(to, b, 0o644); err != nil {
+			l.t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// Build implements Workshop.
+func (l *local) Build(_ context.Context, patches ...[]byte) (Program, error) {
+	files, err := l.source(patches)
+	if err != nil {
+		return nil, err
+	}
+	if l.p.Language == target.Go {
+		return l.buildGo(files)
+	}
+	maps.Copy(files, l.p.Harness)
+	files["local-main.c"] = []byte(localMain)
+	var headers []byte
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		if strings.HasSuffix(name, ".h") {
+			headers = append(append(headers, name...), files[name]...)
+		}
+	}
+	dir := l.lay(files)
+	var objects []string
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		ok := name == "local-main.c" || name == "harness.c"
+		for _, glob := range l.p.Recipe.Sources {
+			fits, _ := filepath.Match(glob, name)
+			ok = ok || fits
+		}
+		if !ok {
+			continue
+		}
+		key := name + "\x00" + string(files[name]) + "\x00" + string(headers)
+		l.mu.Lock()
+		o := l.objects[key]
+		l.mu.Unlock()
+		if o == "" {
+			o = filepath.Join(l.dir, "o-"+proofhouse.DigestOf([]byte(key)).Hex()+".o")
+			argv := slices.Concat([]string{"clang"}, strings.Fields(localFlags), l.p.Recipe.Flags, []string{"-c", name, "-o", o})
+			if out, err := l.run(dir, nil, argv...); err != nil {
+				return nil, proofhouse.Errorf(proofhouse.Failed, fmt.Errorf("%w: %s", err, out), "the build failed")
+			}
+			l.mu.Lock()
+			l.objects[key] = o
+			l.mu.Unlock()
+		}
+		objects = append(objects, o)
+	}
+	program := filepath.Join(dir, "program")
+	if out, err := l.run(dir, nil, slices.Concat([]string{"clang", "-fsanitize=address"}, objects, []string{"-lm", "-o", program})...); err != nil {
+		return nil, proofhouse.Errorf(proofhouse.Failed, fmt.Errorf("%w: %s", err, out), "the build failed")
+	}
+	return &localProgram{l: l, program: program, dir: dir}, nil
+}
+
+const localGoMain = "package main\n\nimport (\n\t\"io\"\n\t\"os\"\n)\n\nfunc main() {\n\tb, err := io.ReadAll(os.Stdin)\n\tif err != nil {\n\t\tos.Exit(9)\n\t}\n\tHarness(b)\n\tos.Stderr.WriteString(\"returned\\n\")\n}\n"
+
+func (l *local) buildGo(files map[string][]byte) (Program, error) {
+	for name, b := range l.p.Harness {
+		if strings.HasSuffix(name, ".go") {
+			files["local-harness/"+name] = bytes.ReplaceAll(b, []byte("//go:build ignore\n"), nil)
+		}
+	}
+	files["local-harness/main.go"] = []byte(localGoMain)
+	dir := l.lay(files)
+	program := filepath.Join(dir, "program")
+	if out, err := l.run(dir, []string{"CGO_ENABLED=0", "GOFLAGS=-trimpath", "GOWORK=off"}, "go", "build", "-o", program, "./local-harness"); err != nil {
+		return nil, proofhouse.Errorf(proofhouse.Failed, fmt.Errorf("%w: %s", err, out), "the build failed")
+	}
+	return &localProgram{l: l, program: program, dir: dir}, nil
+}
+
+// Test implements Workshop.
+func (l *local) Test(_ context.Context, patches ...[]byte) (target.Tested, error) {
+	key := nameOf(patches)
+	l.mu.Lock()
+	got, ok := l.tested[key]
+	l.mu.Unlock()
+	if ok {
+		return got, nil
+	}
+	files, err := l.source(patches)
+	if err != nil {
+		return target.Tested{}, err
+	}
+	dir := l.lay(files)
+	defer os.RemoveAll(dir)
+	out, err := l.run(dir, []string{"CC=clang", "CFLAGS=" + localFlags, "ASAN_OPTIONS=detect_leaks=0", "GOWORK=off"}, l.p.Test...)
+	if err != nil {
+		got = target.Tested{Exit: 1, Said: out}
+	}
+	l.mu.Lock()
+	l.tested[key] = got
+	l.mu.Unlock()
+	return got, nil
+}
+
+func (l *local) run(dir string, env []string, argv ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	cmd.Dir, cmd.Env = dir, append(os.Environ(), env...)
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+type localProgram struct {
+	l       *local
+	program string
+	dir     string
+
+	server *exec.Cmd // of a C program
+	in     io.WriteCloser
+	out    *bufio.Reader
+}
+
+func (p *localProgram) Close() error {
+	if p.server != nil {
+		_ = p.in.Close()
+		_ = p.server.Wait()
+	}
+	return os.RemoveAll(p.dir)
+}
+
+// once runs the program on an input.
+func (p *localProgram) once(ctx context.Context, input []byte) (exit int, stdout, stderr []byte, err error) {
+	if p.l.p.Language == target.Go {
+		ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+		defer cancel()
+		cmd := exec.CommandContext(ctx, p.program)
+		var o, e bytes.Buffer
+		cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.Dir = bytes.NewReader(input), &o, &e, p.dir
+		_ = cmd.Run()
+		return cmd.ProcessState.ExitCode(), o.Bytes(), e.Bytes(), nil
+	}
+	if p.server == nil {
+		p.server = exec.Command(p.program)
+		p.server.Dir = p.dir
+		p.server.Env = []string{"ASAN_OPTIONS=detect_leaks=0:symbolize=0:exitcode=77:allocator_may_return_null=1"}
+		p.in, err = p.server.StdinPipe()
+		if err != nil {
+			return 0, nil, nil, err
+		}
+		pipe, err := p.server.StdoutPipe()
+		if err != nil {
+			return 0, nil, nil, err
+		}
+		p.out = bufio.NewReader(pipe)
+		if err := p.server.Start(); err != nil {
+			return 0, nil, nil, err
+		}
+	}
+	if _, err := p.in.Write(append(binary.NativeEndian.AppendUint32(nil, uint32(len(input))), input...)); err != nil {
+		return 0, nil, nil, err
+	}
+	var n uint32
+	if err := binary.Read(p.out, binary.NativeEndian, &n); err != nil {
+		return 0, nil, nil, err
+	}
+	exit = int(n)
+	for _, into := range []*[]byte{&stdout, &stderr} {
+		if err := binary.Read(p.out, binary.NativeEndian, &n); err != nil {
+			return 0, nil, nil, err
+		}
+		*into = make([]byte, n)
+		if _, err := io.ReadFull(p.out, *into); err != nil {
+			return 0, nil, nil, err
+		}
+	}
+	return exit, stdout, stderr, nil
+}
+
+var (
+	asanSummary = regexp.MustCompile(`(?m)^SUMMARY: AddressSanitizer: ([A-Za-z-]+)`)
+	asanFrame   = regexp.MustCompile(`(?m)^ +#([0-9]+) 0x[0-9a-f]+ +\((.*?)\+0x([0-9a-f]+)\)`)
+	goPanic     = regexp.MustCompile(`(?m)^(?:panic: |fatal error: )(.*)$`)
+	goFrame     = regexp.MustCompile(`(?m)^([a-zA-Z0-9_./-]+)\.((?:\(\*?\w+\)\.)?\w+)(?:\(.*)?$`)
+)
+
+// Observe implements Program.
+func (p *localProgram) Observe(ctx context.Context, input []byte, n int) (oracle.Sight, error) {
+	var out oracle.Sight
+	for i := range n {
+		exit, stdout, stderr, err := p.once(ctx, input)
+		if err != nil {
+			return out, err
+		}
+		o := oracle.Observation{Run: i + 1, Exit: exit, Raw: map[string]proofhouse.Digest{"stdout": proofhouse.DigestOf(stdout)}}
+		o.Returned = bytes.HasSuffix(stderr, []byte("returned\n"))
+		if exit < 0 || exit == 128+14 {
+			o.Bound = "wall"
+		}
+		var frames []string
+		switch {
+		case p.l.p.Language == target.Go && o.Exit == 2:
+			o.Broke, o.Symptom = true, oracle.Crash
+			if m := goPanic.FindSubmatch(stderr); m != nil {
+				o.Class = classOfPanic(string(m[1]))
+			}
+			for _, m := range goFrame.FindAllStringSubmatch(string(stderr), -1) {
+				if m[1] != "runtime" && m[1] != "main" && m[1] != "panic" && !strings.HasPrefix(m[1], "runtime") && len(frames) < 16 {
+					frames = append(frames, m[1]+"."+m[2])
+				}
+			}
+		case p.l.p.Language != target.Go && o.Exit == 77:
+			o.Broke, o.Symptom = true, oracle.Crash
+			if m := asanSummary.FindSubmatch(stderr); m != nil {
+				o.Class = string(m[1])
+			}
+			frames = p.frames(string(stderr))
+		}
+		if len(frames) > 0 {
+			o.Function = frames[0]
+		}
+		if o.Broke && out.Frames == nil {
+			out.Frames = frames
+		}
+		out.Observations = append(out.Observations, o)
+	}
+	return out, nil
+}
+
+func classOfPanic(s string) string {
+	s = strings.TrimPrefix(s, "runtime error: ")
+	for _, cut := range []string{" [", ": "} {
+		s, _, _ = strings.Cut(s, cut)
+	}
+	return s
+}
+
+// frames are the project's own functions of the first stack.
+func (p *localProgram) frames(report string) []string {
+	var offsets []string
+	for _, m := range asanFrame.FindAllStringSubmatch(report, -1) {
+		if m[1] == "0" && len(offsets) > 0 {
+			break
+		}
+		if m[2] == p.program {
+			offsets = append(offsets, m[3])
+		} else {
+			offsets = append(offsets, "")
+		}
+	}
+	var ask []string
+	for i, o := range offsets {
+		if o != "" {
+			if v, err := strconv.ParseUint(o, 16, 64); err == nil && i > 0 {
+				o = strconv.FormatUint(v-1, 16)
+			}
+			offsets[i] = o
+			if _, ok := p.l.symbols[p.program+o]; !ok {
+				ask = append(ask, "0x"+o)
+			}
+		}
+	}
+	if len(ask) > 0 {
+		out, err := p.l.run(p.dir, nil, append([]string{"llvm-symbolizer", "--functions=linkage", "--no-inlines", "--output-style=GNU", "--obj=" + p.program}, ask...)...)
+		if err != nil {
+			p.l.t.Fatal(err, out)
+		}
+		lines := strings.Split(strings.TrimSpace(out), "\n")
+		for i := range ask {
+			if 2*i < len(lines) {
+				p.l.symbols[p.program+strings.TrimPrefix(ask[i], "0x")] = lines[2*i]
+			}
+		}
+	}
+	var out []string
+	for _, o := range offsets {
+		name := p.l.symbols[p.program+o]
+		if o == "" || name == "main" || name == "LLVMFuzzerTestOneInput" || name == "??" || strings.HasPrefix(name, "_") || strings.Contains(name, "interceptor") || strings.HasPrefix(name, "asan_") {
+			continue
+		}
+		switch name {
+		case "malloc", "free", "calloc", "realloc", "memcpy", "memmove", "memset", "strlen", "memcmp", "fwrite", "vfprintf", "fprintf", "printf":
+			continue
+		}
+		out = append(out, name)
+	}
+	return out[:min(len(out), 16)]
+}

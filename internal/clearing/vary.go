@@ -1,0 +1,332 @@
+package clearing
+
+import (
+	"context"
+	"math/rand/v2"
+	"slices"
+
+	"proofhouse/internal/oracle"
+)
+
+// variation is an input made from a proof, and what it does without a fix.
+type variation struct {
+	of    Exhibit
+	input []byte
+	sight oracle.Sight
+}
+
+// explorer makes variations of one proof and runs them on the plain build: such as break it in the same function, and such as only
+// just do not. It takes the input for bytes with lengths in it, and knows no format.
+type explorer struct {
+	program Program
+	of      Exhibit
+	benign  [][]byte
+	left    int // runs
+	rng     *rand.Rand
+
+	seen           map[string]int // what each input did
+	breaking, near []variation
+}
+
+// What an input did.
+const (
+	elsewhere = iota // broke in another place, or ran into a limit
+	breaks
+	spares
+)
+
+// explore makes at most budget runs.
+func explore(ctx context.Context, program Program, of Exhibit, benign [][]byte, budget int, seed uint64) (*explorer, error) {
+	x := &explorer{
+		program: program, of: of, benign: benign, left: budget, seen: map[string]int{string(of.Proof): breaks},
+		rng: rand.New(rand.NewPCG(seed, uint64(len(of.Proof)))), //nolint:gosec // to repeat, not to hide
+	}
+	for _, phase := range []struct {
+		run   func(context.Context) error
+		share int // of the runs that are left, in percent
+	}{{x.lengths, 30}, {x.splices, 45}, {x.values, 60}, {x.random, 100}} {
+		keep := x.left - x.left*phase.share/100
+		x.left -= keep
+		if err := phase.run(ctx); err != nil {
+			return nil, err
+		}
+		x.left += keep
+	}
+	return x, nil
+}
+
+// try runs one input, unless it was run before or there is no run left.
+func (x *explorer) try(ctx context.Context, input []byte) (int, error) {
+	if did, ok := x.seen[string(input)]; ok {
+		return did, nil
+	}
+	if x.left <= 0 || len(input) > 1<<20 {
+		return elsewhere, nil
+	}
+	x.left--
+	s, err := x.program.Observe(ctx, input, 1)
+	if err != nil {
+		return elsewhere, err
+	}
+	did := elsewhere
+	v := variation{x.of, input, s}
+	switch {
+	case s.Broke() > 0 && kin(x.of, s):
+		did = breaks
+		x.breaking = append(x.breaking, v)
+	case s.Broke() == 0 && !s.Bounded():
+		did = spares
+		x.near = append(x.near, v)
+	}
+	x.seen[string(input)] = did
+	return did, nil
+}
+
+// kin says whether a break is of the exhibit's class and in its innermost function.
+func kin(e Exhibit, s oracle.Sight) bool {
+	if e.Signature != s.Signature() {
+		return false
+	}
+	return len(e.Frames) == 0 || len(s.Frames) > 0 && e.Frames[0] == s.Frames[0]
+}
+
+// field is a place in an input that may be a length: the integer of width bytes at at is that of the bytes after it, or less.
+type field struct {
+	at, width int
+	little    bool
+	value     int
+}
+
+func (f field) read(b []byte) int {
+	v := 0
+	for i := range f.width {
+		j := f.at + i
+		if f.little {
+			j = f.at + f.width - 1 - i
+		}
+		v = v<<8 | int(b[j])
+	}
+	return v
+}
+
+func (f field) write(b []byte, v int) {
+	for i := range f.width {
+		j := f.at + f.width - 1 - i
+		if f.little {
+			j = f.at + i
+		}
+		b[j] = byte(v >> (8 * i)) //nolint:gosec // a byte of it
+	}
+}
+
+// fields finds what may be lengths, the likeliest first: those that reach exactly to the end, then those behind which another
+// such field follows, then others.
+func fields(b []byte) []field {
+	var exact, other []field
+	for at := range b {
+		for _, width := range []int{1, 2, 3, 4} {
+			for _, little := range []bool{false, true} {
+				if width == 1 && little || at+width >= len(b) || width > 1 && b[at] == 0 && b[at+width-1] == 0 {
+					continue
+				}
+				f := field{at: at, width: width, little: little}
+				f.value = f.read(b)
+				end := at + width + f.value
+				if f.value == 0 || end > len(b) {
+					continue
+				}
+				if end == len(b) {
+					exact = append(exact, f)
+				} else if width > 1 || f.value >= 4 {
+					other = append(other, f)
+				}
+			}
+		}
+	}
+	// A wide field has narrow ones in it: the widest says most.
+	slices.SortStableFunc(exact, func(a, b field) int { return b.width - a.width })
+	return append(exact, other...)
+}
+
+// Bounds of what is tried, so that one phase leaves runs to the next.
+const (
+	maxFields = 12
+	maxPlaces = 40
+)
+
+// lengths grows, shrinks and doubles what a field counts, and follows each change to where it begins to matter.
+func (x *explorer) lengths(ctx context.Context) error {
+	proof := x.of.Proof
+	for _, f := range fields(proof)[:min(maxFields, len(fields(proof)))] {
+		from := f.at + f.width
+		end := from + f.value
+		shrunk := func(k int) []byte {
+			b := slices.Concat(proof[:end-k], proof[end:])
+			f.write(b, f.value-k)
+			return b
+		}
+		grown := func(k int) []byte {
+			fill := slices.Repeat([]byte{proof[end-1]}, k)
+			b := slices.Concat(proof[:end], fill, proof[end:])
+			f.write(b, f.value+k)
+			return b
+		}
+		if err := x.bisect(ctx, f.value, shrunk); err != nil {
+			return err
+		}
+		top := 1<<(8*f.width) - 1 - f.value
+		if err := x.bisect(ctx, min(top, 4096), grown); err != nil {
+			return err
+		}
+		for _, k := range []int{16, 64, 200, 600} {
+			if k <= top {
+				if _, err := x.try(ctx, grown(k)); err != nil {
+					return err
+				}
+			}
+		}
+		for lead := 0; lead <= min(2, f.at); lead++ { // the record, with its tag before the length
+			record := proof[f.at-lead : end]
+			for _, b := range [][]byte{
+				slices.Concat(proof[:end], record, proof[end:]),
+				slices.Concat(proof[:end], record, record, proof[end:]),
+				slices.Concat(proof[:f.at-lead], proof[end:]),
+			} {
+				if _, err := x.try(ctx, b); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// bisect looks for where a change of some size, from 0, which breaks, to most, begins not to, and tries both sides of that.
+func (x *explorer) bisect(ctx context.Context, most int, make func(int) []byte) error {
+	if most < 1 {
+		return nil
+	}
+	did, err := x.try(ctx, make(most))
+	if err != nil || did == breaks {
+		return err
+	}
+	low, high := 0, most
+	for high-low > 1 {
+		mid := (low + high) / 2
+		did, err := x.try(ctx, make(mid))
+		if err != nil {
+			return err
+		}
+		if did == breaks {
+			low = mid
+		} else {
+			high = mid
+		}
+	}
+	return nil
+}
+
+// values changes single bytes, and follows each change to where it begins to matter.
+func (x *explorer) values(ctx context.Context) error {
+	proof := x.of.Proof
+	places := min(maxPlaces, len(proof))
+	for i := range places {
+		at := i // the first half one by one, then spread
+		if half := places / 2; i >= half && len(proof) > maxPlaces {
+			at = half + (i-half)*(len(proof)-half)/(places-half)
+		}
+		set := func(v byte) []byte {
+			b := slices.Clone(proof)
+			b[at] = v
+			return b
+		}
+		old := proof[at]
+		for _, v := range []byte{old + 1, old - 1, old ^ 0x80} {
+			if _, err := x.try(ctx, set(v)); err != nil {
+				return err
+			}
+		}
+		for _, up := range []bool{true, false} {
+			most := int(old)
+			if up {
+				most = 255 - int(old)
+			}
+			err := x.bisect(ctx, most, func(k int) []byte {
+				if up {
+					return set(old + byte(k)) //nolint:gosec // at most 255
+				}
+				return set(old - byte(k)) //nolint:gosec // at most 255
+			})
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// splices lays the beginnings of harmless inputs over the proof's, and single bytes of theirs.
+func (x *explorer) splices(ctx context.Context) error {
+	proof := x.of.Proof
+	for _, b := range x.benign {
+		if err := x.records(ctx, b); err != nil {
+			return err
+		}
+	}
+	for _, b := range x.benign {
+		for i := 1; i <= min(12, len(b), len(proof)); i++ {
+			for _, input := range [][]byte{
+				slices.Concat(b[:i], proof[i:]),
+				slices.Concat(proof[:i-1], b[i-1:i], proof[i:]),
+			} {
+				if _, err := x.try(ctx, input); err != nil {
+					return err
+				}
+			}
+		}
+		for _, input := range [][]byte{slices.Concat(proof, b), slices.Concat(b, proof)} {
+			if _, err := x.try(ctx, input); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// records lays parts of a harmless input that may be records of its own around what may be the proof's.
+func (x *explorer) records(ctx context.Context, b []byte) error {
+	proof := x.of.Proof
+	theirs, ours := fields(b), fields(proof)
+	for _, f := range theirs[:min(3, len(theirs))] {
+		for _, g := range ours[:min(3, len(ours))] {
+			for lead := 1; lead <= 2; lead++ {
+				if f.at < lead || g.at < lead {
+					continue
+				}
+				record, start, end := b[f.at-lead:f.at+f.width+f.value], g.at-lead, g.at+g.width+g.value
+				if _, err := x.try(ctx, slices.Concat(proof[:start], record, proof[start:end], record, proof[end:])); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// random spends the runs that are left on small changes anywhere.
+func (x *explorer) random(ctx context.Context) error {
+	for x.left > 0 {
+		b := slices.Clone(x.of.Proof)
+		for range 1 + x.rng.IntN(3) {
+			b = mutate(b, x.benign, x.rng)
+		}
+		before := x.left
+		if _, err := x.try(ctx, b); err != nil {
+			return err
+		}
+		if x.left == before { // seen already
+			x.left--
+		}
+	}
+	return nil
+}
