@@ -1,0 +1,225 @@
+package clearing
+
+import (
+	"encoding/base64"
+	"fmt"
+	"slices"
+	"strings"
+
+	"proofhouse/internal/proofhouse"
+)
+
+// Content is what a packet is written from.
+type Content struct {
+	Project Project
+	Cluster Cluster
+	// Proof is the shortest of the cluster's proofs, of the finding From.
+	From  FindingID
+	Proof []byte
+	// Report is the break as the oracle told it; Fix and Regression the texts of the patch, nil without one.
+	Report          string
+	Patch           *Patch
+	Fix, Regression []byte
+	// Contact is a person who answers, as "name <address>".
+	Contact string
+	// House is who sends it.
+	House string
+}
+
+// Bounds of a packet's text.
+const (
+	packetWidth  = 72
+	packetReport = 24  // lines of the break's report
+	packetInline = 600 // bytes of a proof that stands in the text
+)
+
+// Validate says what a packet lacks.
+func (c Content) Validate() error {
+	switch {
+	case strings.TrimSpace(c.Contact) == "" || len(c.Contact) > maxWord || strings.ContainsAny(c.Contact, "\r\n"):
+		return proofhouse.Errorf(proofhouse.Invalid, nil, "a packet names a person who answers: give --contact \"NAME <ADDRESS>\"")
+	case len(c.Cluster.Members) == 0:
+		return proofhouse.Errorf(proofhouse.Invalid, nil, "a packet is of a bug that is confirmed")
+	}
+	return nil
+}
+
+// Text is the packet as the maintainer reads it: one bug, what breaks where, how to see it, the fix or that there is none, who
+// answers. It is pure.
+func (c Content) Text() (string, error) {
+	if err := c.Validate(); err != nil {
+		return "", err
+	}
+	f, err := c.Project.Finding(c.From)
+	if err != nil {
+		return "", err
+	}
+	w := writer{markdown: c.Project.Declaration.Or().Style == Markdown}
+	class, function := breakOf(f)
+	w.title(class + function)
+	w.field("Version", f.Claim.Purl)
+	if f.Claim.IntroducedCommit != "" {
+		w.field("Introduced", f.Claim.IntroducedCommit+" (as the finder says)")
+	}
+	w.field("Breaks", where(f))
+	if f.Claim.CWE != "" {
+		w.field("Weakness", f.Claim.CWE)
+	}
+	w.field("Seen", fmt.Sprintf("in %d of %d runs, each in a fresh sandbox; harmless inputs and a patch that does nothing changed none of it", f.Last().Broke, f.Last().Runs))
+	if doc := c.Project.Declaration.Model.Document; doc != "" {
+		w.field("Model", "nothing in your threat model ("+doc+") excludes it")
+	}
+	w.heading("How to see it")
+	w.para(fmt.Sprintf("The archive that comes with this holds the harness, how the target is built (target.toml), and the input proof, %d bytes, SHA-256 %s. Run: proofhouse finding reproduce --folder target --proof proof", len(c.Proof), proofhouse.DigestOf(c.Proof).Hex()))
+	if len(c.Proof) <= packetInline {
+		w.para("The input in base64:")
+		w.code(fold(base64.StdEncoding.EncodeToString(c.Proof), 68))
+	}
+	if c.Report != "" {
+		lines := strings.Split(strings.TrimRight(c.Report, "\n"), "\n")
+		w.code(strings.Join(lines[:min(len(lines), packetReport)], "\n"))
+	}
+	w.heading("Fix")
+	if c.Patch == nil {
+		w.para("There is no fix yet.")
+	} else {
+		w.para(fmt.Sprintf("The patch below (%s, %d lines more, %d fewer) stops all %d inputs known for this bug and their variations, keeps your tests, and its own test fails without it and passes with it.",
+			strings.Join(c.Patch.Check.Files, ", "), c.Patch.Check.Added, c.Patch.Check.Removed, c.Patch.Proofs))
+		w.code(strings.TrimRight(string(c.Fix), "\n"))
+		if len(c.Regression) > 0 {
+			w.para("The test:")
+			w.code(strings.TrimRight(string(c.Regression), "\n"))
+		}
+	}
+	w.heading("Who")
+	for _, line := range c.credits() {
+		w.para(line)
+	}
+	w.para("A person read this before it was sent and answers: " + c.Contact + ".")
+	return w.String(), nil
+}
+
+// credits says how many found it, whom to name, and what models took part.
+func (c Content) credits() []string {
+	var names, ai []string
+	orgs := map[proofhouse.OrganisationID]bool{}
+	for _, id := range c.Cluster.Members {
+		f, err := c.Project.Finding(id)
+		if err != nil {
+			continue
+		}
+		orgs[f.By.Organisation] = true
+		if f.Claim.Credit != "" && !slices.Contains(names, f.Claim.Credit) {
+			names = append(names, f.Claim.Credit)
+		}
+		if !slices.Contains(ai, f.Claim.AI) {
+			ai = append(ai, f.Claim.AI)
+		}
+	}
+	out := []string{fmt.Sprintf("Reported %d times by %d independent finders; this is all of it.", len(c.Cluster.Members), len(orgs))}
+	if len(c.Cluster.Members) == 1 {
+		out[0] = "Reported once."
+	}
+	if len(names) > 0 {
+		out[0] += " To be credited: " + strings.Join(names, "; ") + "."
+	}
+	return append(out, "Use of AI, as the finders say: "+strings.Join(ai, "; ")+".")
+}
+
+func breakOf(f Finding) (class, in string) {
+	class, function, _ := strings.Cut(f.Last().Signature, ":")
+	if function != "" {
+		in = " in " + function
+	}
+	return class, in
+}
+
+// where is the break's place in the project.
+func where(f Finding) string {
+	frames := f.Last().Frames
+	if len(frames) == 0 {
+		class, in := breakOf(f)
+		return class + in
+	}
+	return strings.Join(frames[:min(4, len(frames))], ", called by ")
+}
+
+// writer writes plain text or Markdown.
+type writer struct {
+	strings.Builder
+	markdown bool
+}
+
+func (w *writer) title(s string) {
+	if w.markdown {
+		w.WriteString("# " + s + "\n\n")
+		return
+	}
+	w.WriteString(s + "\n\n")
+}
+
+func (w *writer) heading(s string) {
+	if w.markdown {
+		w.WriteString("\n## " + s + "\n\n")
+		return
+	}
+	w.WriteString("\n" + s + "\n\n")
+}
+
+func (w *writer) field(name, value string) {
+	if w.markdown {
+		w.WriteString("- **" + name + "**: " + value + "\n")
+		return
+	}
+	w.WriteString(wrap(fmt.Sprintf("%-10s  ", name+":"), strings.Repeat(" ", 12), value) + "\n")
+}
+
+func (w *writer) para(s string) {
+	if w.markdown {
+		w.WriteString(s + "\n\n")
+		return
+	}
+	w.WriteString(wrap("", "", s) + "\n\n")
+}
+
+func (w *writer) code(s string) {
+	if w.markdown {
+		fence := "```"
+		for strings.Contains(s, fence) {
+			fence += "`"
+		}
+		w.WriteString(fence + "\n" + s + "\n" + fence + "\n\n")
+		return
+	}
+	w.WriteString("    " + strings.ReplaceAll(s, "\n", "\n    ") + "\n\n")
+}
+
+// wrap fills lines up to packetWidth.
+func wrap(first, rest, s string) string {
+	var out strings.Builder
+	line := first
+	empty := true
+	for _, word := range strings.Fields(s) {
+		switch {
+		case empty:
+			line += word
+		case len(line)+1+len(word) > packetWidth:
+			out.WriteString(line + "\n")
+			line = rest + word
+		default:
+			line += " " + word
+		}
+		empty = false
+	}
+	out.WriteString(line)
+	return out.String()
+}
+
+// fold cuts s into lines of n bytes.
+func fold(s string, n int) string {
+	var lines []string
+	for len(s) > n {
+		lines, s = append(lines, s[:n]), s[n:]
+	}
+	return strings.Join(append(lines, s), "\n")
+}

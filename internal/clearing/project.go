@@ -1,0 +1,221 @@
+package clearing
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"proofhouse/internal/proofhouse"
+)
+
+// Project is all that the house knows of one project's findings. Projects are values: Apply gives a new one and leaves the old as it was.
+type Project struct {
+	Purl string `json:"purl"` // without a version
+	// Version counts the events, and Changed is when the last was. The time of a project never runs back.
+	Version int       `json:"version"`
+	Changed time.Time `json:"changed"`
+
+	Declaration Declaration `json:"declaration"`
+	Findings    []Finding   `json:"findings"` // in the order in which they came
+	Patches     []Patch     `json:"patches"`
+	// Cells are the matrix so far: of confirmed proofs and the minimal parts of patches.
+	Cells     []Cell     `json:"cells"`
+	Decisions []Decision `json:"decisions"`
+	Packets   []Packet   `json:"packets"`
+}
+
+// PatchID names a candidate: "patch-" and random letters.
+type PatchID string
+
+// NewPatchID is a fresh name.
+func NewPatchID() PatchID { return PatchID("patch-" + proofhouse.Token(10)) }
+
+// Patch is a candidate and what became of it.
+type Patch struct {
+	ID         PatchID           `json:"id"`
+	For        FindingID         `json:"for"` // the finding that it was brought with
+	By         proofhouse.Actor  `json:"by"`
+	At         time.Time         `json:"at"`
+	Fix        proofhouse.Digest `json:"fix"`
+	Regression proofhouse.Digest `json:"regression,omitempty"`
+	// Check is the last; nil before the first.
+	Check *PatchCheck `json:"check,omitempty"`
+	// Proofs are how many proofs of the cluster it was held to.
+	Proofs int `json:"proofs,omitempty"`
+}
+
+// Answer is what a project said to a packet.
+type Answer string
+
+// The answers. Acknowledged leaves the packet open.
+const (
+	Acknowledged Answer = "acknowledged"
+	Accepted     Answer = "accepted"
+	Fixed        Answer = "fixed"
+	Duplicate    Answer = "duplicate"
+	NotABug      Answer = "not a bug"
+	WontFix      Answer = "will not fix"
+)
+
+// Answers are all of them.
+var Answers = []Answer{Acknowledged, Accepted, Fixed, Duplicate, NotABug, WontFix}
+
+// PacketID names a packet: "packet-" and random letters.
+type PacketID string
+
+// NewPacketID is a fresh name.
+func NewPacketID() PacketID { return PacketID("packet-" + proofhouse.Token(10)) }
+
+// Packet is what a maintainer gets of one bug.
+type Packet struct {
+	ID      PacketID    `json:"id"`
+	Cluster FindingID   `json:"cluster"`
+	Members []FindingID `json:"members"` // as the packet was made
+	Patch   PatchID     `json:"patch,omitempty"`
+	// Text and Files are what goes out, by digest.
+	Text     proofhouse.Digest `json:"text"`
+	Made     time.Time         `json:"made"`
+	Released time.Time         `json:"released,omitzero"`
+	By       proofhouse.Actor  `json:"by,omitzero"` // who released it
+	Answer   Answer            `json:"answer,omitempty"`
+	Answered time.Time         `json:"answered,omitzero"`
+	Note     string            `json:"note,omitempty"`
+}
+
+// open says whether the packet is out and the project has not closed it.
+func (p Packet) open() bool {
+	return !p.Released.IsZero() && (p.Answer == "" || p.Answer == Acknowledged)
+}
+
+// Finding is one by its name.
+func (p Project) Finding(id FindingID) (Finding, error) {
+	if i := slices.IndexFunc(p.Findings, func(f Finding) bool { return f.ID == id }); i >= 0 {
+		return p.Findings[i], nil
+	}
+	return Finding{}, proofhouse.Errorf(proofhouse.NotFound, nil, "there is no such finding")
+}
+
+// Patch is one by its name.
+func (p Project) Patch(id PatchID) (Patch, error) {
+	if i := slices.IndexFunc(p.Patches, func(q Patch) bool { return q.ID == id }); i >= 0 {
+		return p.Patches[i], nil
+	}
+	return Patch{}, proofhouse.Errorf(proofhouse.NotFound, nil, "there is no such patch")
+}
+
+// Packet is one by its name.
+func (p Project) Packet(id PacketID) (Packet, error) {
+	if i := slices.IndexFunc(p.Packets, func(q Packet) bool { return q.ID == id }); i >= 0 {
+		return p.Packets[i], nil
+	}
+	return Packet{}, proofhouse.Errorf(proofhouse.NotFound, nil, "there is no such packet")
+}
+
+// Confirmed are the findings that count, oldest first.
+func (p Project) Confirmed() []Finding {
+	var all []Finding
+	for _, f := range p.Findings {
+		if f.Confirmed() {
+			all = append(all, f)
+		}
+	}
+	return all
+}
+
+func (p Project) known() []Known {
+	var all []Known
+	for _, f := range p.Confirmed() {
+		all = append(all, Known{ID: f.ID, Proof: f.Files.Proof, Bucket: f.bucket(p.Purl)})
+	}
+	return all
+}
+
+// Edges are the evidence between all confirmed findings.
+func (p Project) Edges() []Edge { return Compare(p.known(), p.Cells) }
+
+// Clusters are the confirmed findings by what one fix mends.
+func (p Project) Clusters() []Cluster { return Clusters(p.known(), p.Edges(), p.Decisions) }
+
+// Cluster is the one that a finding is in; a finding that is not confirmed is in none.
+func (p Project) Cluster(id FindingID) (Cluster, error) {
+	for _, c := range p.Clusters() {
+		if slices.Contains(c.Members, id) {
+			return c, nil
+		}
+	}
+	return Cluster{}, proofhouse.Errorf(proofhouse.NotFound, nil, "the finding is not confirmed, so it is in no cluster")
+}
+
+// Possible are findings outside a cluster that may be of the same bug: nothing was executed that tells.
+func (p Project) Possible(c Cluster) []Edge {
+	var all []Edge
+	for _, e := range p.Edges() {
+		if e.Relation == Possible && slices.Contains(c.Members, e.A) != slices.Contains(c.Members, e.B) {
+			all = append(all, e)
+		}
+	}
+	return all
+}
+
+// Next is the finding to reproduce next, of those that wait; ok is false where none does. Finders take turns by organisation, so one who floods waits for himself: first
+// whoever had the fewest reproductions, then the oldest.
+func (p Project) Next() (FindingID, bool) {
+	had := map[proofhouse.OrganisationID]int{}
+	for _, f := range p.Findings {
+		had[f.By.Organisation] += len(f.Attempts)
+	}
+	best := -1
+	for i, f := range p.Findings {
+		if f.State() != Waiting {
+			continue
+		}
+		if best < 0 || cmp.Or(cmp.Compare(had[f.By.Organisation], had[p.Findings[best].By.Organisation]), f.Aware.Compare(p.Findings[best].Aware)) < 0 {
+			best = i
+		}
+	}
+	if best < 0 {
+		return "", false
+	}
+	return p.Findings[best].ID, true
+}
+
+// BestPatch is the verified patch with the fewest changed lines of those brought for a cluster; ok is false where none is verified.
+func (p Project) BestPatch(c Cluster) (best Patch, ok bool) {
+	for _, q := range p.Patches {
+		if q.Check == nil || q.Check.Outcome != Verified || q.Proofs < len(c.Members) || !slices.Contains(c.Members, q.For) {
+			continue
+		}
+		if !ok || q.Check.Added+q.Check.Removed < best.Check.Added+best.Check.Removed {
+			best, ok = q, true
+		}
+	}
+	return best, ok
+}
+
+// Blocked says why no packet of the project may go out now, or "". A project's word is kept to the day.
+func (p Project) Blocked(now time.Time) string {
+	d := p.Declaration.Or()
+	for _, w := range d.Closed {
+		if w.Holds(now) {
+			return "the project takes nothing until the end of " + string(w.Until)
+		}
+	}
+	open, week := 0, 0
+	for _, q := range p.Packets {
+		if q.open() {
+			open++
+		}
+		if !q.Released.IsZero() && now.Sub(q.Released) < 7*24*time.Hour {
+			week++
+		}
+	}
+	switch {
+	case d.Capacity < 0:
+		return "the project takes no packets"
+	case week >= d.Capacity:
+		return "the project has had what it takes in a week"
+	case open >= d.Open:
+		return "the project has as many open packets as it takes at once"
+	}
+	return ""
+}
