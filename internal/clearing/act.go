@@ -40,6 +40,7 @@ type (
 		For        FindingID         `json:"for"`
 		Fix        proofhouse.Digest `json:"fix"`
 		Regression proofhouse.Digest `json:"regression,omitempty"`
+		After      []PatchID         `json:"after,omitempty"`
 	}
 	// Checked says what a check of a patch saw.
 	Checked struct {
@@ -50,6 +51,7 @@ type (
 	// Compared adds cells to the matrix; a cell that is there already is replaced.
 	Compared struct {
 		Cells []Cell `json:"cells"`
+		Parts []Part `json:"parts"`
 	}
 	// Decide is a person's word on whether two findings are of one bug.
 	Decide struct {
@@ -187,7 +189,12 @@ func (a Propose) apply(p *Project, by proofhouse.Actor, now time.Time) error {
 	if _, err := p.Patch(a.ID); err == nil {
 		return proofhouse.Errorf(proofhouse.Conflict, nil, "there is a patch of this name")
 	}
-	p.Patches = append(p.Patches, Patch{ID: a.ID, For: a.For, By: by, At: now, Fix: a.Fix, Regression: a.Regression})
+	for _, id := range a.After {
+		if _, err := p.Patch(id); err != nil {
+			return err
+		}
+	}
+	p.Patches = append(p.Patches, Patch{ID: a.ID, For: a.For, By: by, At: now, Fix: a.Fix, Regression: a.Regression, After: a.After})
 	return nil
 }
 
@@ -217,7 +224,7 @@ func (a Compared) apply(p *Project, _ proofhouse.Actor, _ time.Time) error {
 			cells = append(cells, c)
 		}
 	}
-	p.Cells = cells
+	p.Cells, p.Parts = cells, append(slices.Clone(p.Parts), a.Parts...)
 	return nil
 }
 

@@ -3,6 +3,7 @@ package clearing
 import (
 	"context"
 	"fmt"
+	"maps"
 	"path"
 	"regexp"
 	"slices"
@@ -17,6 +18,8 @@ type Candidate struct {
 	Fix []byte // a unified diff of the project's code
 	// Regression is a diff that adds a test which fails without the fix and passes with it; none is nil.
 	Regression []byte
+	// After are patches that this one is made on top of, in their order; what it is checked against has them.
+	After [][]byte
 }
 
 // PatchOutcome is what a check came to.
@@ -142,11 +145,14 @@ func (k *checker) close() {
 	}
 }
 
+// on is what the patch is made on top of, and more.
+func (k *checker) on(more ...[]byte) [][]byte { return append(slices.Clone(k.c.After), more...) }
+
 // program is the build of an exhibit's harness, with the fix or without.
 func (k *checker) program(ctx context.Context, w Workshop, fixed bool) (Program, error) {
-	made, patches := k.plain, [][]byte(nil)
+	made, patches := k.plain, k.c.After
 	if fixed {
-		made, patches = k.fixed, [][]byte{k.c.Fix}
+		made, patches = k.fixed, k.on(k.c.Fix)
 	}
 	if p, ok := made[w]; ok {
 		return p, nil
@@ -243,7 +249,7 @@ func (k *checker) proofs(ctx context.Context) (StepResult, string, error) {
 
 func (k *checker) tests(ctx context.Context) (StepResult, string, error) {
 	w := k.t.Exhibits[0].Workshop
-	before, err := w.Test(ctx)
+	before, err := w.Test(ctx, k.on()...)
 	switch {
 	case proofhouse.KindOf(err) == proofhouse.NotFound:
 		return NotShown, "the project's tests were not run, since the target names none", nil
@@ -252,7 +258,7 @@ func (k *checker) tests(ctx context.Context) (StepResult, string, error) {
 	case !before.Passed():
 		return NotShown, "the project's tests fail without the patch already", nil
 	}
-	after, err := w.Test(ctx, k.c.Fix)
+	after, err := w.Test(ctx, k.on(k.c.Fix)...)
 	switch {
 	case err != nil:
 		return "", "", err
@@ -267,7 +273,7 @@ func (k *checker) regression(ctx context.Context) (StepResult, string, error) {
 		return NotShown, "there is no regression test", nil
 	}
 	w := k.t.Exhibits[0].Workshop
-	before, err := w.Test(ctx, k.c.Regression)
+	before, err := w.Test(ctx, k.on(k.c.Regression)...)
 	switch {
 	case proofhouse.KindOf(err) == proofhouse.NotFound:
 		return NotShown, "the regression test was not run, since the target names no command for tests", nil
@@ -278,7 +284,7 @@ func (k *checker) regression(ctx context.Context) (StepResult, string, error) {
 	case before.Passed():
 		return Failed, "the regression test passes without the patch", nil
 	}
-	after, err := w.Test(ctx, k.c.Fix, k.c.Regression)
+	after, err := w.Test(ctx, k.on(k.c.Fix, k.c.Regression)...)
 	switch {
 	case proofhouse.KindOf(err) == proofhouse.Invalid:
 		return Failed, "the regression diff does not fit the patched version", nil
@@ -296,13 +302,14 @@ func (k *checker) variations(ctx context.Context) (StepResult, string, error) {
 		return NotShown, "no variation of a proof was tried", nil
 	}
 	share := max(k.t.Budget/len(k.t.Exhibits), 64)
-	breaking := 0
+	breaking, elsewhere := 0, ""
+	var all []variation
+	known := map[string]bool{}
+	for _, s := range k.t.Known {
+		known[s] = true
+	}
 	for i, e := range k.t.Exhibits {
 		plain, err := k.program(ctx, e.Workshop, false)
-		if err != nil {
-			return "", "", err
-		}
-		fixed, err := k.program(ctx, e.Workshop, true)
 		if err != nil {
 			return "", "", err
 		}
@@ -311,21 +318,29 @@ func (k *checker) variations(ctx context.Context) (StepResult, string, error) {
 			return "", "", err
 		}
 		breaking += len(x.breaking)
-		k.near = append(k.near, x.near...)
-		for _, v := range x.breaking {
-			s, err := fixed.Observe(ctx, v.input, 1)
-			if err != nil {
-				return "", "", err
-			}
-			switch {
-			case s.Broke() > 0 && kin(e, s):
-				return Failed, "a variation of a proof still breaks the patched build", nil
-			case s.Broke() > 0 && !slices.Contains(k.t.Known, s.Signature()):
-				return Failed, "a variation of a proof breaks the patched build in another way", nil
-			case s.Broke() == 0 && !s.Bounded() && !returned(s):
-				return Failed, silenced, nil
-			}
+		all, k.near = append(all, x.breaking...), append(k.near, x.near...)
+		maps.Copy(known, x.other)
+	}
+	for _, v := range all {
+		fixed, err := k.program(ctx, v.of.Workshop, true)
+		if err != nil {
+			return "", "", err
 		}
+		s, err := fixed.Observe(ctx, v.input, 1)
+		if err != nil {
+			return "", "", err
+		}
+		switch {
+		case s.Broke() > 0 && kin(v.of, s):
+			return Failed, "a variation of a proof still breaks the patched build", nil
+		case s.Broke() > 0 && !known[s.Signature()]:
+			elsewhere = s.Signature()
+		case s.Broke() == 0 && !s.Bounded() && !returned(s):
+			return Failed, silenced, nil
+		}
+	}
+	if elsewhere != "" {
+		return NotShown, "a variation of a proof breaks the patched build in another way (" + elsewhere + "): it is another bug behind this one, or the patch's own", nil
 	}
 	if breaking == 0 {
 		return Passed, "no variation broke the project as the proofs do", nil

@@ -17,6 +17,18 @@ type Cell struct {
 	// Moves says that the proof still breaks, but elsewhere: what it broke first is mended, and
 	// something behind it shows.
 	Moves bool `json:"moves,omitempty"`
+	// Breaks is the signature that shows then.
+	Breaks string `json:"breaks,omitempty"`
+	// After are patches that were laid before this one: it stops the proof on top of them only. What they mend
+	// shows first, and what this one mends is behind it.
+	After []proofhouse.Digest `json:"after,omitempty"`
+}
+
+// Part is the least of a patch that stops a proof; "" where the whole does not.
+type Part struct {
+	Proof proofhouse.Digest `json:"proof"`
+	Fix   proofhouse.Digest `json:"fix"`
+	Part  proofhouse.Digest `json:"part,omitempty"`
 }
 
 // Exhibit is a confirmed proof as the matrix takes it.
@@ -104,7 +116,9 @@ func (m *Matrix) Try(ctx context.Context, e Exhibit, patches ...[]byte) (Cell, e
 			return Cell{}, err
 		}
 		c.Stops = s.Broke() == 0 && !s.Bounded()
-		c.Moves = s.Broke() > 0 && !sameBreak(e, s)
+		if s.Broke() > 0 && !sameBreak(e, s) {
+			c.Moves, c.Breaks = true, s.Signature()
+		}
 	}
 	m.cells[at] = c
 	return c, nil
@@ -130,18 +144,20 @@ func sameBreak(e Exhibit, s oracle.Sight) bool {
 	return e.Signature == s.Signature() && slices.Equal(e.Frames[:min(3, len(e.Frames))], s.Frames[:min(3, len(s.Frames))])
 }
 
-// Minimal is the least part of a patch that still stops the exhibit, or nil if the whole does not.
-func (m *Matrix) Minimal(ctx context.Context, e Exhibit, patch []byte) ([]byte, error) {
+// Minimal is the least part of a patch that still stops the exhibit, or nil if the whole does not. after are patches
+// that it is made on top of.
+func (m *Matrix) Minimal(ctx context.Context, e Exhibit, patch []byte, after ...[]byte) ([]byte, error) {
 	d, err := ParseDiff(patch)
 	if err != nil {
 		return nil, err
 	}
-	whole, err := m.Try(ctx, e, patch)
+	on := func(p []byte) [][]byte { return append(slices.Clone(after), p) }
+	whole, err := m.Try(ctx, e, on(patch)...)
 	if err != nil || !whole.Stops {
 		return nil, err
 	}
 	keep, err := reduce(d.Len(), func(keep []int) (bool, error) {
-		c, err := m.Try(ctx, e, d.Subset(keep))
+		c, err := m.Try(ctx, e, on(d.Subset(keep))...)
 		return c.Stops, err
 	})
 	if err != nil {
@@ -151,4 +167,39 @@ func (m *Matrix) Minimal(ctx context.Context, e Exhibit, patch []byte) ([]byte, 
 		return patch, nil
 	}
 	return d.Subset(keep), nil
+}
+
+// maxBehind is how many bugs may lie before the one that a proof is of.
+const maxBehind = 3
+
+// Behind looks for patches that together stop a proof which none stops alone: those that move its break, laid over each other, and at last one
+// that stops it. The cell is of that one, after the others; ok is false where none was found.
+func (m *Matrix) Behind(ctx context.Context, e Exhibit, parts [][]byte) (Cell, bool, error) {
+	var base [][]byte
+	var names []proofhouse.Digest
+	seen := e.Signature
+	for range maxBehind {
+		mover, shows := -1, ""
+		for i, p := range parts {
+			if slices.Contains(names, proofhouse.DigestOf(p)) {
+				continue
+			}
+			c, err := m.Try(ctx, e, append(slices.Clone(base), p)...)
+			switch {
+			case err != nil:
+				return Cell{}, false, err
+			case c.Stops && len(base) > 0:
+				return Cell{Proof: e.Name(), Patch: proofhouse.DigestOf(p), Stops: true, After: names}, true, nil
+			case c.Stops:
+				return Cell{}, false, nil
+			case mover < 0 && c.Moves && c.Breaks != seen:
+				mover, shows = i, c.Breaks
+			}
+		}
+		if mover < 0 {
+			return Cell{}, false, nil
+		}
+		base, names, seen = append(base, parts[mover]), append(names, proofhouse.DigestOf(parts[mover])), shows
+	}
+	return Cell{}, false, nil
 }

@@ -19,7 +19,9 @@ type Project struct {
 	Findings    []Finding   `json:"findings"` // in the order in which they came
 	Patches     []Patch     `json:"patches"`
 	// Cells are the matrix so far: of confirmed proofs and the minimal parts of patches.
-	Cells     []Cell     `json:"cells"`
+	Cells []Cell `json:"cells"`
+	// Parts are the least of a patch that stops each proof.
+	Parts     []Part     `json:"parts"`
 	Decisions []Decision `json:"decisions"`
 	Packets   []Packet   `json:"packets"`
 }
@@ -38,6 +40,8 @@ type Patch struct {
 	At         time.Time         `json:"at"`
 	Fix        proofhouse.Digest `json:"fix"`
 	Regression proofhouse.Digest `json:"regression,omitempty"`
+	// After are patches that it is made on top of.
+	After []PatchID `json:"after,omitempty"`
 	// Check is the last; nil before the first.
 	Check *PatchCheck `json:"check,omitempty"`
 	// Proofs are how many proofs of the cluster it was held to.
@@ -130,8 +134,22 @@ func (p Project) known() []Known {
 	return all
 }
 
-// Edges are the evidence between all confirmed findings.
-func (p Project) Edges() []Edge { return Compare(p.known(), p.Cells) }
+// Edges are the evidence between all confirmed findings. Parts of patches that were refused since count no more.
+func (p Project) Edges() []Edge {
+	live := map[proofhouse.Digest]bool{}
+	for _, q := range p.Parts {
+		if q.Part != "" && usable(p, q.Fix) {
+			live[q.Part] = true
+		}
+	}
+	var cells []Cell
+	for _, c := range p.Cells {
+		if live[c.Patch] {
+			cells = append(cells, c)
+		}
+	}
+	return Compare(p.known(), cells)
+}
 
 // Clusters are the confirmed findings by what one fix mends.
 func (p Project) Clusters() []Cluster { return Clusters(p.known(), p.Edges(), p.Decisions) }
@@ -179,10 +197,10 @@ func (p Project) Next() (FindingID, bool) {
 	return p.Findings[best].ID, true
 }
 
-// BestPatch is the verified patch with the fewest changed lines of those brought for a cluster; ok is false where none is verified.
+// BestPatch is the verified patch with the fewest changed lines of those brought for a cluster that need no other; ok is false where none is verified.
 func (p Project) BestPatch(c Cluster) (best Patch, ok bool) {
 	for _, q := range p.Patches {
-		if q.Check == nil || q.Check.Outcome != Verified || q.Proofs < len(c.Members) || !slices.Contains(c.Members, q.For) {
+		if len(q.After) > 0 || q.Check == nil || q.Check.Outcome != Verified || q.Proofs < len(c.Members) || !slices.Contains(c.Members, q.For) {
 			continue
 		}
 		if !ok || q.Check.Added+q.Check.Removed < best.Check.Added+best.Check.Removed {

@@ -24,7 +24,8 @@ type explorer struct {
 	left    int // runs
 	rng     *rand.Rand
 
-	seen           map[string]int // what each input did
+	seen           map[string]int  // what each input did
+	other          map[string]bool // signatures of breaks in other places: bugs that were there before any fix
 	breaking, near []variation
 }
 
@@ -38,7 +39,7 @@ const (
 // explore makes at most budget runs.
 func explore(ctx context.Context, program Program, of Exhibit, benign [][]byte, budget int, seed uint64) (*explorer, error) {
 	x := &explorer{
-		program: program, of: of, benign: benign, left: budget, seen: map[string]int{string(of.Proof): breaks},
+		program: program, of: of, benign: benign, left: budget, seen: map[string]int{string(of.Proof): breaks}, other: map[string]bool{},
 		rng: rand.New(rand.NewPCG(seed, uint64(len(of.Proof)))), //nolint:gosec // to repeat, not to hide
 	}
 	for _, phase := range []struct {
@@ -77,6 +78,8 @@ func (x *explorer) try(ctx context.Context, input []byte) (int, error) {
 	case s.Broke() == 0 && !s.Bounded():
 		did = spares
 		x.near = append(x.near, v)
+	case s.Broke() > 0:
+		x.other[s.Signature()] = true
 	}
 	x.seen[string(input)] = did
 	return did, nil

@@ -1,0 +1,435 @@
+package clearing
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"proofhouse/internal/ledger"
+	"proofhouse/internal/oracle"
+	"proofhouse/internal/proofhouse"
+	"proofhouse/internal/target"
+)
+
+// Store keeps projects.
+type Store interface {
+	// Project is all of a project; one that nothing is known of has version 0.
+	Project(ctx context.Context, purl string) (Project, error)
+	// Change takes into a project the event that decide makes of it as it is; decide may be asked again. An event of which a request under the same key was taken
+	// before is not taken again: the project comes back as it is with taken false. A nil act changes nothing.
+	Change(ctx context.Context, purl string, request Request, decide func(Project) (Event, error), now time.Time) (p Project, taken bool, err error)
+}
+
+// Request is what its sender may send again without doing it twice. The zero value is none.
+type Request struct {
+	By     proofhouse.Actor
+	Key    string            // of the sender's choice
+	Digest proofhouse.Digest // of all that it says
+}
+
+// Shelf keeps what findings bring and what is made of them, sealed, by the digest of the text.
+type Shelf interface {
+	Put(ctx context.Context, purl string, b []byte) (proofhouse.Digest, error)
+	// Open gives it back whole; what is not there is proofhouse.NotFound.
+	Open(ctx context.Context, purl string, d proofhouse.Digest) ([]byte, error)
+}
+
+// Desk works through what waits: it reproduces findings, checks patches, and fills the matrix. One Desk works on a project at a time.
+type Desk struct {
+	Store Store
+	Shelf Shelf
+	// Workshop makes one of a target's folder.
+	Workshop func(Folder) Workshop
+	// Key signs statements; nil leaves them unsigned, which they say.
+	Key *ledger.Key
+	// Program is the name and version of this program, Provider what it is that boxes are made of, for the record.
+	Program, Provider string
+	Isolation         string
+	Now               func() time.Time
+	// Runs is how often a proof must break; 0 is 3.
+	Runs int
+
+	workshops map[proofhouse.Digest]Workshop
+	folders   map[proofhouse.Digest]Folder
+	matrix    Matrix
+}
+
+// ReproductionType names the predicate of a reproduction's statement; docs/design/clearing.md describes it.
+const ReproductionType = "urn:proofhouse:predicate:reproduction:v1"
+
+// ReproductionPredicate is what a reproduction's statement says. Its subject is the proof.
+type ReproductionPredicate struct {
+	Finding      FindingID         `json:"finding"`
+	Purl         string            `json:"purl"`
+	Target       proofhouse.Digest `json:"target"` // the folder's archive
+	Build        target.Build      `json:"build"`
+	Rule         oracle.Rule       `json:"rule"`
+	Reproduction Reproduction      `json:"reproduction"`
+	Provider     string            `json:"provider"`
+	Isolation    string            `json:"isolation"`
+	Program      string            `json:"program"`
+	Started      time.Time         `json:"started"`
+	Finished     time.Time         `json:"finished"`
+	Signing      string            `json:"signing"` // "ed25519 <key id>" or "unsigned"
+}
+
+// by is who acts when the desk does.
+var by = proofhouse.Actor{Role: proofhouse.Coordinator, Organisation: "house", Person: "desk"}
+
+// Close lets go of the programs that the desk has open.
+func (d *Desk) Close() { d.matrix.Close() }
+
+// Work does the next thing that waits in a project, and says what; "" is nothing. The order: findings first, since a maintainer waits
+// for none of the others without one; then patches that were not checked, or not against all that is known now; then cells.
+func (d *Desk) Work(ctx context.Context, purl string) (string, error) {
+	p, err := d.Store.Project(ctx, purl)
+	if err != nil {
+		return "", err
+	}
+	if id, ok := p.Next(); ok {
+		return d.reproduce(ctx, p, id)
+	}
+	for _, q := range p.Patches {
+		c, err := p.Cluster(q.For)
+		if err != nil {
+			continue // the finding is not confirmed any more
+		}
+		if q.Check == nil || q.Check.Outcome != Refused && q.Proofs < len(c.Members) {
+			return d.check(ctx, p, q, c)
+		}
+	}
+	return d.compare(ctx, p)
+}
+
+// folder opens a finding's target.
+func (d *Desk) folder(ctx context.Context, purl string, archive proofhouse.Digest) (Folder, Workshop, error) {
+	if w, ok := d.workshops[archive]; ok {
+		return d.folders[archive], w, nil
+	}
+	b, err := d.Shelf.Open(ctx, purl, archive)
+	if err != nil {
+		return Folder{}, nil, err
+	}
+	f, err := OpenFolder(ctx, b)
+	if err != nil {
+		return Folder{}, nil, err
+	}
+	if d.workshops == nil {
+		d.workshops, d.folders = map[proofhouse.Digest]Workshop{}, map[proofhouse.Digest]Folder{}
+	}
+	d.workshops[archive], d.folders[archive] = d.Workshop(f), f
+	return f, d.workshops[archive], nil
+}
+
+func (d *Desk) reproduce(ctx context.Context, p Project, id FindingID) (string, error) {
+	f, err := p.Finding(id)
+	if err != nil {
+		return "", err
+	}
+	started := d.Now()
+	r, envelope, err := d.attempt(ctx, p, f, started)
+	if err != nil {
+		return "", err
+	}
+	last := AttemptRecord{Verdict: r.Verdict, Reason: r.Reason, Signature: r.Signature, Frames: r.Frames, Runs: r.Runs, Broke: r.Broke}
+	if envelope != nil {
+		if last.Statement, err = d.Shelf.Put(ctx, p.Purl, envelope); err != nil {
+			return "", err
+		}
+	}
+	if _, _, err := d.Store.Change(ctx, p.Purl, Request{}, func(Project) (Event, error) {
+		return Event{by, Reproduced{id, last}}, nil
+	}, d.Now()); err != nil {
+		return "", err
+	}
+	did := fmt.Sprintf("%s: %s: %s", id, r.Verdict, r.Reason)
+	if r.Verdict != Confirmed || f.Files.Fix == "" {
+		return did, nil
+	}
+	_, _, err = d.Store.Change(ctx, p.Purl, Request{}, func(now Project) (Event, error) {
+		if slices.ContainsFunc(now.Patches, func(q Patch) bool { return q.For == id && q.Fix == f.Files.Fix }) {
+			return Event{}, nil
+		}
+		return Event{f.By, Propose{ID: NewPatchID(), For: id, Fix: f.Files.Fix, Regression: f.Files.Regression}}, nil
+	}, d.Now())
+	return did, err
+}
+
+// attempt makes one reproduction and its statement.
+func (d *Desk) attempt(ctx context.Context, p Project, f Finding, started time.Time) (Reproduction, []byte, error) {
+	proof, err := d.Shelf.Open(ctx, p.Purl, f.Files.Proof)
+	if err != nil {
+		return Reproduction{}, nil, err
+	}
+	folder, w, err := d.folder(ctx, p.Purl, f.Files.Target)
+	if err != nil {
+		if k := proofhouse.KindOf(err); k == proofhouse.Invalid || k == proofhouse.Limit {
+			return Reproduction{Verdict: NotReproduced, Reason: proofhouse.PublicOf(err)}, nil, nil
+		}
+		return Reproduction{}, nil, err
+	}
+	benign, err := folder.Benign()
+	if err != nil {
+		return Reproduction{Verdict: NotReproduced, Reason: proofhouse.PublicOf(err)}, nil, nil //nolint:nilerr // the finder's
+	}
+	keep := &keeper{Workshop: w}
+	r, err := Reproduce(ctx, keep, Attempt{Proof: proof, Benign: benign, Runs: d.Runs, Model: p.Declaration.Model})
+	if err != nil {
+		return Reproduction{}, nil, err
+	}
+	predicate := ReproductionPredicate{
+		Finding: f.ID, Purl: f.Claim.Purl, Target: f.Files.Target, Build: keep.build, Rule: folder.Spec.Rule(), Reproduction: r,
+		Provider: d.Provider, Isolation: d.Isolation, Program: d.Program, Started: started.UTC(), Finished: d.Now().UTC(), Signing: "unsigned",
+	}
+	if d.Key != nil {
+		predicate.Signing = "ed25519 " + d.Key.PublicKey().ID()
+	}
+	envelope, err := ledger.Seal(ctx, ledger.Statement{Subject: "proof", Digest: f.Files.Proof, PredicateType: ReproductionType, Predicate: predicate}, d.Key)
+	return r, envelope, err
+}
+
+// keeper remembers what the plain program was built of.
+type keeper struct {
+	Workshop
+	build target.Build
+}
+
+// Build implements Workshop.
+func (k *keeper) Build(ctx context.Context, patches ...[]byte) (Program, error) {
+	p, err := k.Workshop.Build(ctx, patches...)
+	if b, ok := p.(interface{ Build() target.Build }); ok && err == nil && len(patches) == 0 {
+		k.build = b.Build()
+	}
+	return p, err
+}
+
+// exhibit is a confirmed finding as matrix and checks take it.
+func (d *Desk) exhibit(ctx context.Context, p Project, f Finding) (Exhibit, Folder, error) {
+	proof, err := d.Shelf.Open(ctx, p.Purl, f.Files.Proof)
+	if err != nil {
+		return Exhibit{}, Folder{}, err
+	}
+	folder, w, err := d.folder(ctx, p.Purl, f.Files.Target)
+	last := f.Last()
+	return Exhibit{Proof: proof, Signature: last.Signature, Frames: last.Frames, Workshop: w}, folder, err
+}
+
+// open is a file, or nil where there is none.
+func (d *Desk) open(ctx context.Context, purl string, of proofhouse.Digest) ([]byte, error) {
+	if of == "" {
+		return nil, nil
+	}
+	return d.Shelf.Open(ctx, purl, of)
+}
+
+func (d *Desk) check(ctx context.Context, p Project, q Patch, c Cluster) (string, error) {
+	fix, err := d.open(ctx, p.Purl, q.Fix)
+	if err != nil {
+		return "", err
+	}
+	regression, err := d.open(ctx, p.Purl, q.Regression)
+	if err != nil {
+		return "", err
+	}
+	t := Trial{Seed: uint64(p.Version), Runs: d.Runs} //nolint:gosec // never below 0
+	// The patch's own finding first: its target is the one that is tested.
+	members := append([]FindingID{q.For}, slices.DeleteFunc(slices.Clone(c.Members), func(id FindingID) bool { return id == q.For })...)
+	for _, id := range members {
+		f, err := p.Finding(id)
+		if err != nil {
+			return "", err
+		}
+		e, folder, err := d.exhibit(ctx, p, f)
+		if err != nil {
+			return "", err
+		}
+		if t.Exhibits = append(t.Exhibits, e); id == q.For {
+			if t.Benign, err = folder.Benign(); err != nil {
+				return "", err
+			}
+		}
+	}
+	for _, f := range p.Confirmed() {
+		if !slices.Contains(c.Members, f.ID) {
+			t.Known = append(t.Known, f.Last().Signature)
+		}
+	}
+	for _, cell := range p.Cells {
+		if cell.Moves {
+			t.Known = append(t.Known, cell.Breaks)
+		}
+	}
+	var after [][]byte
+	for _, id := range q.After {
+		o, err := p.Patch(id)
+		if err != nil {
+			return "", err
+		}
+		text, err := d.open(ctx, p.Purl, o.Fix)
+		if err != nil {
+			return "", err
+		}
+		after = append(after, text)
+	}
+	check, err := CheckPatch(ctx, Candidate{fix, regression, after}, t)
+	if err != nil {
+		return "", err
+	}
+	_, _, err = d.Store.Change(ctx, p.Purl, Request{}, func(Project) (Event, error) {
+		return Event{by, Checked{q.ID, check, len(members)}}, nil
+	}, d.Now())
+	return fmt.Sprintf("%s: %s: %s", q.ID, check.Outcome, check.Reason), err
+}
+
+// behind looks for what proofs are of that no patch stops alone, where there is a new patch to try.
+func (d *Desk) behind(ctx context.Context, p Project, confirmed []Finding, minimal []proofhouse.Digest, fresh []Cell) ([]Cell, error) {
+	var texts [][]byte
+	var out []Cell
+	for _, f := range confirmed {
+		of := func(c Cell) bool { return c.Proof == f.Files.Proof }
+		stops := func(c Cell) bool { return of(c) && c.Stops }
+		if !slices.ContainsFunc(fresh, of) || slices.ContainsFunc(fresh, stops) || slices.ContainsFunc(p.Cells, stops) {
+			continue
+		}
+		if texts == nil {
+			for _, part := range minimal {
+				text, err := d.open(ctx, p.Purl, part)
+				if err != nil {
+					return nil, err
+				}
+				texts = append(texts, text)
+			}
+		}
+		e, _, err := d.exhibit(ctx, p, f)
+		if err != nil {
+			return nil, err
+		}
+		c, ok, err := d.matrix.Behind(ctx, e, texts)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			out = append(out, c)
+		}
+	}
+	return out, nil
+}
+
+// usable says whether a patch may be asked what it stops.
+func usable(p Project, fix proofhouse.Digest) bool {
+	return slices.ContainsFunc(p.Patches, func(q Patch) bool { return q.Fix == fix && q.Check != nil && q.Check.Outcome != Refused })
+}
+
+// compare fills what is missing of the matrix: every usable patch's minimal parts against every confirmed proof.
+func (d *Desk) compare(ctx context.Context, p Project) (string, error) {
+	confirmed := p.Confirmed()
+	type pair struct{ proof, patch proofhouse.Digest }
+	have, cut := map[pair]bool{}, map[pair]bool{}
+	var minimal []proofhouse.Digest
+	add := func(part proofhouse.Digest) {
+		if part != "" && !slices.Contains(minimal, part) {
+			minimal = append(minimal, part)
+		}
+	}
+	for _, c := range p.Cells {
+		have[pair{c.Proof, c.Patch}] = true
+	}
+	for _, q := range p.Parts {
+		cut[pair{q.Proof, q.Fix}] = true
+		if usable(p, q.Fix) {
+			add(q.Part)
+		}
+	}
+	var cells []Cell
+	var parts []Part
+	for _, f := range confirmed {
+		e, _, err := d.exhibit(ctx, p, f)
+		if err != nil {
+			return "", err
+		}
+		// What stops this proof, of each whole patch; then every minimal part on it.
+		for _, q := range p.Patches {
+			if !usable(p, q.Fix) || cut[pair{f.Files.Proof, q.Fix}] {
+				continue
+			}
+			fix, err := d.open(ctx, p.Purl, q.Fix)
+			if err != nil {
+				return "", err
+			}
+			m, err := d.matrix.Minimal(ctx, e, fix)
+			if err != nil {
+				return "", err
+			}
+			cut[pair{f.Files.Proof, q.Fix}] = true
+			part := Part{Proof: f.Files.Proof, Fix: q.Fix}
+			if m != nil {
+				if part.Part, err = d.Shelf.Put(ctx, p.Purl, m); err != nil {
+					return "", err
+				}
+			}
+			parts = append(parts, part)
+			add(part.Part)
+		}
+	}
+	for _, part := range minimal {
+		for _, f := range confirmed {
+			if have[pair{f.Files.Proof, part}] {
+				continue
+			}
+			have[pair{f.Files.Proof, part}] = true
+			e, _, err := d.exhibit(ctx, p, f)
+			if err != nil {
+				return "", err
+			}
+			text, err := d.open(ctx, p.Purl, part)
+			if err != nil {
+				return "", err
+			}
+			c, err := d.matrix.Try(ctx, e, text)
+			if err != nil {
+				return "", err
+			}
+			cells = append(cells, c)
+		}
+	}
+	behind, err := d.behind(ctx, p, confirmed, minimal, cells)
+	if err != nil {
+		return "", err
+	}
+	cells = append(cells, behind...)
+	if len(cells)+len(parts) == 0 {
+		return "", nil
+	}
+	_, _, err = d.Store.Change(ctx, p.Purl, Request{}, func(Project) (Event, error) { return Event{by, Compared{cells, parts}}, nil }, d.Now())
+	return fmt.Sprintf("compared: %d proofs, %d patches, %d cells more", len(confirmed), len(minimal), len(cells)), err
+}
+
+// Content is what a packet of a cluster is written from: its shortest proof, and the best patch.
+func (d *Desk) Content(ctx context.Context, p Project, c Cluster, contact string) (Content, error) {
+	out := Content{Project: p, Cluster: c, Contact: contact}
+	for _, id := range c.Members {
+		f, err := p.Finding(id)
+		if err != nil {
+			return Content{}, err
+		}
+		proof, err := d.Shelf.Open(ctx, p.Purl, f.Files.Proof)
+		if err != nil {
+			return Content{}, err
+		}
+		if out.From == "" || len(proof) < len(out.Proof) {
+			out.From, out.Proof = id, proof
+		}
+	}
+	if best, ok := p.BestPatch(c); ok {
+		var err error
+		if out.Fix, err = d.open(ctx, p.Purl, best.Fix); err != nil {
+			return Content{}, err
+		}
+		if out.Regression, err = d.open(ctx, p.Purl, best.Regression); err != nil {
+			return Content{}, err
+		}
+		out.Patch = &best
+	}
+	return out, nil
+}

@@ -1,0 +1,98 @@
+package clearing
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"proofhouse/internal/proofhouse"
+)
+
+// memory keeps projects and files in memory, and every event as its record, so that what is replayed is what is read.
+type memory struct {
+	mu      sync.Mutex
+	records map[string][][]byte
+	done    map[string]proofhouse.Digest
+	files   map[proofhouse.Digest][]byte
+}
+
+func newMemory() *memory {
+	return &memory{records: map[string][][]byte{}, done: map[string]proofhouse.Digest{}, files: map[proofhouse.Digest][]byte{}}
+}
+
+// Project implements Store.
+func (m *memory) Project(_ context.Context, purl string) (Project, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.project(purl)
+}
+
+func (m *memory) project(purl string) (Project, error) {
+	p := Project{Purl: purl}
+	for _, b := range m.records[purl] {
+		r, err := ParseRecord(b)
+		if err == nil {
+			p, err = p.Replay(r)
+		}
+		if err != nil {
+			return p, err
+		}
+	}
+	return p, nil
+}
+
+// Change implements Store.
+func (m *memory) Change(_ context.Context, purl string, request Request, decide func(Project) (Event, error), now time.Time) (Project, bool, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	p, err := m.project(purl)
+	if err != nil {
+		return p, false, err
+	}
+	key := string(request.By.Organisation) + "/" + string(request.By.Person) + "/" + request.Key
+	if request.Key != "" {
+		if d, ok := m.done[key]; ok {
+			if d != request.Digest {
+				return p, false, proofhouse.Errorf(proofhouse.Conflict, nil, "another request came under this key")
+			}
+			return p, false, nil
+		}
+	}
+	e, err := decide(p)
+	if err != nil || e.Act == nil {
+		return p, false, err
+	}
+	after, err := p.Apply(e, now)
+	if err != nil {
+		return p, false, err
+	}
+	b, err := after.Record(e).Encode()
+	if err != nil {
+		return p, false, err
+	}
+	m.records[purl] = append(m.records[purl], b)
+	if request.Key != "" {
+		m.done[key] = request.Digest
+	}
+	return after, true, nil
+}
+
+// Put implements Shelf.
+func (m *memory) Put(_ context.Context, _ string, b []byte) (proofhouse.Digest, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	d := proofhouse.DigestOf(b)
+	m.files[d] = append([]byte{}, b...)
+	return d, nil
+}
+
+// Open implements Shelf.
+func (m *memory) Open(_ context.Context, _ string, d proofhouse.Digest) ([]byte, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	b, ok := m.files[d]
+	if !ok {
+		return nil, proofhouse.Errorf(proofhouse.NotFound, nil, "there is no such file")
+	}
+	return b, nil
+}
