@@ -171,12 +171,13 @@ func Clusters(known []Known, edges []Edge, decisions []Decision) []Cluster {
 				for _, a := range group[i] {
 					for _, b := range group[j] {
 						l := links[a][b]
-						switch {
-						case l.relation == Different:
+						switch l.relation {
+						case Different:
 							apart = true
-						case l.relation == Same:
+						case Same:
 							same++
 							bound = bound || l.person
+						case Possible, Unrelated:
 						}
 					}
 				}

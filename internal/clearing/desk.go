@@ -2,6 +2,7 @@ package clearing
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"time"
@@ -41,12 +42,7 @@ type Desk struct {
 	Shelf Shelf
 	// Workshop makes one of a target's folder.
 	Workshop func(Folder) Workshop
-	// Key signs statements; nil leaves them unsigned, which they say.
-	Key *ledger.Key
-	// Program is the name and version of this program, Provider what it is that boxes are made of, for the record.
-	Program, Provider string
-	Isolation         string
-	Now               func() time.Time
+	Witness
 	// Runs is how often a proof must break; 0 is 3.
 	Runs int
 
@@ -127,8 +123,7 @@ func (d *Desk) reproduce(ctx context.Context, p Project, id FindingID) (string, 
 	if err != nil {
 		return "", err
 	}
-	started := d.Now()
-	r, envelope, err := d.attempt(ctx, p, f, started)
+	r, envelope, err := d.attempt(ctx, p, f)
 	if err != nil {
 		return "", err
 	}
@@ -157,7 +152,7 @@ func (d *Desk) reproduce(ctx context.Context, p Project, id FindingID) (string, 
 }
 
 // attempt makes one reproduction and its statement.
-func (d *Desk) attempt(ctx context.Context, p Project, f Finding, started time.Time) (Reproduction, []byte, error) {
+func (d *Desk) attempt(ctx context.Context, p Project, f Finding) (Reproduction, []byte, error) {
 	proof, err := d.Shelf.Open(ctx, p.Purl, f.Files.Proof)
 	if err != nil {
 		return Reproduction{}, nil, err
@@ -173,19 +168,34 @@ func (d *Desk) attempt(ctx context.Context, p Project, f Finding, started time.T
 	if err != nil {
 		return Reproduction{Verdict: NotReproduced, Reason: proofhouse.PublicOf(err)}, nil, nil //nolint:nilerr // the finder's
 	}
-	keep := &keeper{Workshop: w}
-	r, err := Reproduce(ctx, keep, Attempt{Proof: proof, Benign: benign, Runs: d.Runs, Model: p.Declaration.Model})
-	if err != nil {
-		return Reproduction{}, nil, err
+	return d.Attest(ctx, w, Attempt{Proof: proof, Benign: benign, Runs: d.Runs, Model: p.Declaration.Model}, ReproductionPredicate{
+		Finding: f.ID, Purl: f.Claim.Purl, Target: f.Files.Target, Rule: folder.Spec.Rule(),
+	})
+}
+
+// Witness states what it sees.
+type Witness struct {
+	// Key signs statements; nil leaves them unsigned, which they say.
+	Key *ledger.Key
+	// Program is the name and version of this program, Provider and Isolation what boxes are made of and what that is worth.
+	Program, Provider, Isolation string
+	Now                          func() time.Time
+}
+
+// Attest reproduces a proof and states what was seen; about says of what. The statement is nil where an infrastructure error left nothing to state.
+func (w Witness) Attest(ctx context.Context, shop Workshop, a Attempt, about ReproductionPredicate) (Reproduction, json.RawMessage, error) {
+	started := w.Now()
+	keep := &keeper{Workshop: shop}
+	r, err := Reproduce(ctx, keep, a)
+	if err != nil || r.Verdict == Infrastructure {
+		return r, nil, err
 	}
-	predicate := ReproductionPredicate{
-		Finding: f.ID, Purl: f.Claim.Purl, Target: f.Files.Target, Build: keep.build, Rule: folder.Spec.Rule(), Reproduction: r,
-		Provider: d.Provider, Isolation: d.Isolation, Program: d.Program, Started: started.UTC(), Finished: d.Now().UTC(), Signing: "unsigned",
+	about.Build, about.Reproduction, about.Program, about.Provider, about.Isolation = keep.build, r, w.Program, w.Provider, w.Isolation
+	about.Started, about.Finished, about.Signing = started.UTC(), w.Now().UTC(), "unsigned"
+	if w.Key != nil {
+		about.Signing = "ed25519 " + w.Key.PublicKey().ID()
 	}
-	if d.Key != nil {
-		predicate.Signing = "ed25519 " + d.Key.PublicKey().ID()
-	}
-	envelope, err := ledger.Seal(ctx, ledger.Statement{Subject: "proof", Digest: f.Files.Proof, PredicateType: ReproductionType, Predicate: predicate}, d.Key)
+	envelope, err := ledger.Seal(ctx, ledger.Statement{Subject: "proof", Digest: proofhouse.DigestOf(a.Proof), PredicateType: ReproductionType, Predicate: about}, w.Key)
 	return r, envelope, err
 }
 

@@ -67,7 +67,7 @@ func TestTenBecomeOne(t *testing.T) {
 	m := newMemory()
 	now := time.Date(2026, 11, 2, 9, 0, 0, 0, time.UTC)
 	w := newLocal(t, &p)
-	desk := &Desk{Store: m, Shelf: m, Workshop: func(Folder) Workshop { return w }, Program: "test", Provider: "none", Isolation: "none", Now: func() time.Time { return now }}
+	desk := &Desk{Store: m, Shelf: m, Workshop: func(Folder) Workshop { return w }, Witness: Witness{Program: "test", Provider: "none", Isolation: "none", Now: func() time.Time { return now }}}
 	defer desk.Close()
 	put := func(b []byte) proofhouse.Digest {
 		if b == nil {
@@ -86,12 +86,12 @@ func TestTenBecomeOne(t *testing.T) {
 		proof := proofs[i%len(proofs)]
 		input := proof.Input
 		files := Files{Target: archive, Proof: put(input)}
-		switch {
-		case i == 9:
+		switch i {
+		case 9:
 			files.Proof = put([]byte("nothing at all"))
-		case i == 1:
+		case 1:
 			files.Fix, files.Regression = put(right.Diff), put(right.Regression)
-		case i == 0:
+		case 0:
 			files.Fix, files.Regression = put(wrong.Diff), put(wrong.Regression)
 		}
 		by := proofhouse.Actor{Role: proofhouse.Partner, Organisation: proofhouse.OrganisationID(fmt.Sprintf("bank-%d", i%3)), Person: "ada"}

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"proofhouse/internal/clearing/planted"
+	"proofhouse/internal/proofhouse"
 )
 
 // plantedSeeds are the projects of a test run: PLANTED_SEEDS=FROM-UNTIL names others.
@@ -30,149 +31,67 @@ func plantedSeeds(t *testing.T, from, until uint64) []uint64 {
 	return all
 }
 
-// session takes a planted project through the house: every proof is reproduced, every
-// patch checked against the proofs of whoever brought it, and what was confirmed is clustered with the patches that passed.
+// session is a planted project that went through the house.
 type session struct {
-	p         *planted.Project
-	confirmed []Exhibit
-	names     []string // of the confirmed
-	verified  map[string]PatchCheck
-	clusters  []Cluster
-	matrix    Matrix
+	Sorted
+	p     *planted.Project
+	names []string // of the confirmed proofs
 }
 
 func runSession(t *testing.T, p *planted.Project) *session {
 	t.Helper()
-	s := &session{p: p, verified: map[string]PatchCheck{}}
-	w := newLocal(t, p)
-	var known []Known
-	byName := map[string]Exhibit{}
-	for i, proof := range p.Proofs {
-		r, err := Reproduce(t.Context(), w, Attempt{Proof: proof.Input, Benign: p.Benign})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if r.Verdict != Confirmed {
-			if !proof.Flaky {
-				t.Errorf("seed %d: %s: %s: %s", p.Seed, proof.Name, r.Verdict, errors.Join(errors.New(r.Reason), r.Cause, errors.Unwrap(r.Cause)))
-			}
-			continue
-		}
-		if proof.Flaky {
-			t.Logf("seed %d: %s is flaky and was confirmed", p.Seed, proof.Name)
-		}
-		e := Exhibit{Proof: proof.Input, Signature: r.Signature, Frames: r.Frames, Workshop: w}
-		s.confirmed, s.names = append(s.confirmed, e), append(s.names, proof.Name)
-		byName[proof.Name] = e
-		class, _, _ := strings.Cut(r.Signature, ":")
-		known = append(known, Known{ID: FindingID(fmt.Sprintf("%03d-%s", i, proof.Name)), Proof: e.Name(), Bucket: Bucket{Class: class, Frames: r.Frames[:min(3, len(r.Frames))]}})
+	var proofs []Named
+	for _, proof := range p.Proofs {
+		proofs = append(proofs, Named{proof.Name, proof.Input})
 	}
-	// Each patch comes with the first proof of what it is offered for, as finders bring them.
-	var minimal [][]byte
-	own := map[string]string{}
-	for i, patch := range p.Patches {
-		var mine []Exhibit
-		for _, proof := range p.Proofs {
-			if e, ok := byName[proof.Name]; ok && slices.Contains(patch.Aims, proof.Bug) && len(mine) == 0 && (len(patch.Stops) == 0 || slices.Contains(patch.Stops, proof.Name)) {
-				mine = append(mine, e)
-				own[patch.Name] = proof.Name
-			}
-		}
-		if len(mine) == 0 {
-			continue
-		}
-		var after [][]byte
+	diffs := map[string][]byte{}
+	for _, patch := range p.Patches {
+		diffs[patch.Name] = patch.Diff
+	}
+	var offers []Offer
+	for _, patch := range p.Patches {
+		o := Offer{Name: patch.Name, Candidate: Candidate{Fix: patch.Diff, Regression: patch.Regression}}
 		for _, name := range patch.After {
-			for _, o := range p.Patches {
-				if o.Name == name {
-					after = append(after, o.Diff)
-				}
+			o.Candidate.After = append(o.Candidate.After, diffs[name])
+		}
+		// A patch comes with a proof of what it is offered for.
+		for _, proof := range p.Proofs {
+			if o.For == "" && !proof.Flaky && slices.Contains(patch.Aims, proof.Bug) && (len(patch.Stops) == 0 || slices.Contains(patch.Stops, proof.Name)) {
+				o.For = proof.Name
 			}
 		}
-		c, err := CheckPatch(t.Context(), Candidate{Fix: patch.Diff, Regression: patch.Regression, After: after}, Trial{Exhibits: mine, Benign: p.Benign, Seed: uint64(i)})
-		if err != nil {
-			t.Fatal(err)
-		}
-		s.verified[patch.Name] = c
-		if c.Outcome == Refused {
-			continue
-		}
-		for _, e := range s.confirmed {
-			m, err := s.matrix.Minimal(t.Context(), e, patch.Diff, after...)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if m != nil && !slices.ContainsFunc(minimal, func(o []byte) bool { return string(o) == string(m) }) {
-				minimal = append(minimal, m)
-			}
+		if o.For != "" {
+			offers = append(offers, o)
 		}
 	}
-	var cells []Cell
-	for _, m := range minimal {
-		for _, e := range s.confirmed {
-			c, err := s.matrix.Try(t.Context(), e, m)
-			if err != nil {
-				t.Fatal(err)
+	sorted, err := Sort(t.Context(), newLocal(t, p), proofs, offers, p.Benign)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &session{Sorted: sorted, p: p}
+	for _, proof := range p.Proofs {
+		r := sorted.Reproductions[proof.Name]
+		switch {
+		case r.Verdict == Confirmed:
+			s.names = append(s.names, proof.Name)
+			if proof.Flaky {
+				t.Logf("seed %d: %s is flaky and was confirmed", p.Seed, proof.Name)
 			}
-			cells = append(cells, c)
+		case !proof.Flaky:
+			t.Errorf("seed %d: %s: %s: %v", p.Seed, proof.Name, r.Verdict, errors.Join(errors.New(r.Reason), r.Cause))
 		}
 	}
-	for _, e := range s.confirmed {
-		if slices.ContainsFunc(cells, func(c Cell) bool { return c.Proof == e.Name() && c.Stops }) {
-			continue
-		}
-		c, ok, err := s.matrix.Behind(t.Context(), e, minimal)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if ok {
-			cells = append(cells, c)
-		}
-	}
-	s.clusters = Clusters(known, Compare(known, cells), nil)
 	if os.Getenv("PLANTED_SHOW") != "" {
 		for _, proof := range p.Proofs {
-			line := fmt.Sprintf("%s %-6s %-18v %-30s", proof.Name, proof.Bug, proof.Reaches, byName[proof.Name].Signature)
-			for _, m := range minimal {
-				c, _ := s.matrix.Try(t.Context(), byName[proof.Name], m)
-				line += map[bool]string{true: " x", false: map[bool]string{true: " >", false: " ."}[c.Moves]}[c.Stops]
+			line := fmt.Sprintf("%s %-6s %-18v %-30s", proof.Name, proof.Bug, proof.Reaches, sorted.Reproductions[proof.Name].Signature)
+			for _, c := range sorted.cells {
+				if c.Proof == proofhouse.DigestOf(proof.Input) {
+					line += map[bool]string{true: " x", false: map[bool]string{true: " >", false: " ."}[c.Moves]}[c.Stops]
+				}
 			}
 			t.Log(line)
 		}
-		for _, m := range minimal {
-			for _, patch := range p.Patches {
-				d, _ := ParseDiff(patch.Diff)
-				if string(m) == string(patch.Diff) || strings.Contains(string(patch.Diff), strings.SplitN(string(m), "\n", 4)[2][:0]) && d.Len() > 1 && string(m) == string(patch.Diff) {
-					t.Log("minimal of ", patch.Name, patch.Aims, patch.Right, patch.Fault, s.verified[patch.Name].Outcome)
-				}
-			}
-		}
-		t.Log(s.clusters)
 	}
-	// Last, each patch is held to all proofs of the cluster that it was brought for.
-	for _, patch := range p.Patches {
-		c, ok := s.verified[patch.Name]
-		if !ok || c.Outcome == Refused {
-			continue
-		}
-		for _, cl := range s.clusters {
-			if !slices.ContainsFunc(cl.Members, func(id FindingID) bool { return strings.HasSuffix(string(id), "-"+own[patch.Name]) }) {
-				continue
-			}
-			for _, id := range cl.Members {
-				_, name, _ := strings.Cut(string(id), "-")
-				got, err := s.matrix.Try(t.Context(), byName[name], patch.Diff)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if !got.Stops {
-					c.Outcome, c.Reason = Refused, "stops some of the cluster's proofs only"
-				}
-			}
-		}
-		s.verified[patch.Name] = c
-	}
-	s.matrix.Close()
 	return s
 }
 
@@ -183,10 +102,9 @@ func (s *session) pairs() (right, wrong, missed, apart int) {
 		bug[p.Name] = p.Bug
 	}
 	of := map[string]FindingID{}
-	for _, c := range s.clusters {
+	for _, c := range s.Clusters {
 		for _, m := range c.Members {
-			_, name, _ := strings.Cut(string(m), "-")
-			of[name] = c.ID
+			of[string(m)] = c.ID
 		}
 	}
 	for i, a := range s.names {
@@ -218,7 +136,7 @@ func TestPlanted(t *testing.T) {
 		r, w, m, a := s.pairs()
 		right, wrong, missed, apart = right+r, wrong+w, missed+m, apart+a
 		for _, patch := range p.Patches {
-			c, ok := s.verified[patch.Name]
+			c, ok := s.Checks[patch.Name]
 			switch {
 			case !ok:
 			case patch.Right:
@@ -235,7 +153,7 @@ func TestPlanted(t *testing.T) {
 				}
 			}
 		}
-		t.Logf("seed %d: %d proofs, %d clusters; pairs right %d wrong %d missed %d apart %d; %d builds, %d runs", seed, len(s.names), len(s.clusters), r, w, m, a, s.matrix.Builds, s.matrix.Observed)
+		t.Logf("seed %d: %d proofs, %d clusters; pairs right %d wrong %d missed %d apart %d; %d builds, %d runs", seed, len(s.names), len(s.Clusters), r, w, m, a, s.Builds, s.Runs)
 	}
 	f1 := 2 * float64(right) / float64(2*right+wrong+missed)
 	t.Logf("pairs: F1 %.3f, %d of %d merges false; patches: %d of %d wrong ones pass, %d of %d right ones do not", f1, wrong, right+wrong, passed, bad, refused, good)

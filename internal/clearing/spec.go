@@ -214,8 +214,21 @@ func (b *Boxes) Build(ctx context.Context, patches ...[]byte) (Program, error) {
 	if err != nil {
 		return nil, fmt.Errorf("building the target: %w", err)
 	}
-	return b.Oracle.Sit(oracle.Subject{Language: r.Language, Build: built, Rule: b.Folder.Spec.Rule()})
+	sitting, err := b.Oracle.Sit(oracle.Subject{Language: r.Language, Build: built, Rule: b.Folder.Spec.Rule()})
+	if err != nil {
+		return nil, err
+	}
+	return boxed{sitting, built}, nil
 }
+
+// boxed is a sitting that knows its build.
+type boxed struct {
+	*oracle.Sitting
+	build target.Build
+}
+
+// Build is what the program was built of.
+func (b boxed) Build() target.Build { return b.build }
 
 // Test implements Workshop.
 func (b *Boxes) Test(ctx context.Context, patches ...[]byte) (target.Tested, error) {

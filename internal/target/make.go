@@ -189,10 +189,9 @@ func (b *Builder) Test(ctx context.Context, folder fs.FS, r Recipe, argv []strin
 // own folder, where the patched or local source lies.
 func (u unit) replaced() ([]byte, error) {
 	src := u.recipe.Vulnerable
-	text, version := u.source.lock.mod, src.Version
+	text := u.source.lock.mod
 	if len(text) == 0 { // a local module that needs nothing
-		version = "v0.0.0"
-		text = fmt.Appendf(nil, "module harness\n\ngo 1.21\n\nrequire %s %s\n", src.Package, version)
+		text = fmt.Appendf(nil, "module harness\n\ngo 1.21\n\nrequire %s v0.0.0\n", src.Package)
 	}
 	f, err := modfile.Parse("go.mod", text, nil)
 	if err != nil {

@@ -1,0 +1,211 @@
+package clearing
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Offer is a patch among those that Sort takes.
+type Offer struct {
+	Name      string
+	Candidate Candidate
+	// For is the proof that it was brought with, by name; "" is the first that it stops.
+	For string
+}
+
+// Named is a proof among those that Sort takes.
+type Named struct {
+	Name  string
+	Input []byte
+}
+
+// Sorted is what became of a heap of proofs and patches of one target.
+type Sorted struct {
+	Reproductions map[string]Reproduction `json:"reproductions"` // by proof
+	Checks        map[string]PatchCheck   `json:"checks"`        // by patch; one that stops no proof has none
+	Edges         []Edge                  `json:"edges"`
+	Clusters      []Cluster               `json:"clusters"` // of the confirmed proofs, under their names
+	// Builds and Runs are what the matrix cost.
+	Builds int `json:"builds"`
+	Runs   int `json:"runs"`
+
+	cells []Cell
+}
+
+// Sort takes a heap of proofs and patches of one target: what is reproduced, which patches hold, and which proofs one fix mends.
+func Sort(ctx context.Context, w Workshop, proofs []Named, offers []Offer, benign [][]byte) (Sorted, error) {
+	s := &sorting{w: w, benign: benign, out: Sorted{Reproductions: map[string]Reproduction{}, Checks: map[string]PatchCheck{}}, exhibits: map[FindingID]Exhibit{}, own: map[string]FindingID{}}
+	defer s.matrix.Close()
+	for _, step := range []func(context.Context) error{
+		func(ctx context.Context) error { return s.reproduce(ctx, proofs) },
+		func(ctx context.Context) error { return s.check(ctx, offers) },
+		s.compare,
+		func(ctx context.Context) error { return s.hold(ctx, offers) },
+	} {
+		if err := step(ctx); err != nil {
+			return Sorted{}, err
+		}
+	}
+	s.out.Builds, s.out.Runs = s.matrix.Builds, s.matrix.Observed
+	return s.out, nil
+}
+
+// sorting is a Sort under way.
+type sorting struct {
+	w        Workshop
+	benign   [][]byte
+	out      Sorted
+	known    []Known
+	exhibits map[FindingID]Exhibit
+	own      map[string]FindingID // the proof that a patch was brought with
+	minimal  [][]byte
+	cells    []Cell
+	matrix   Matrix
+}
+
+func (s *sorting) reproduce(ctx context.Context, proofs []Named) error {
+	for _, p := range proofs {
+		r, err := Reproduce(ctx, s.w, Attempt{Proof: p.Input, Benign: s.benign})
+		if err != nil {
+			return err
+		}
+		if r.Verdict == Infrastructure {
+			return fmt.Errorf("reproducing %s: %w", p.Name, r.Cause)
+		}
+		if s.out.Reproductions[p.Name] = r; r.Verdict != Confirmed {
+			continue
+		}
+		id := FindingID(p.Name)
+		e := Exhibit{Proof: p.Input, Signature: r.Signature, Frames: r.Frames, Workshop: s.w}
+		class, _, _ := strings.Cut(r.Signature, ":")
+		s.exhibits[id] = e
+		s.known = append(s.known, Known{ID: id, Proof: e.Name(), Bucket: Bucket{Class: class, Frames: r.Frames[:min(3, len(r.Frames))]}})
+	}
+	return nil
+}
+
+// check holds each patch to the proof that it was brought with, and cuts what passes down to what stops each proof.
+func (s *sorting) check(ctx context.Context, offers []Offer) error {
+	for i, o := range offers {
+		id, err := s.whose(ctx, o)
+		if err != nil {
+			return err
+		}
+		if id == "" {
+			continue
+		}
+		e := s.exhibits[id]
+		t := Trial{Exhibits: []Exhibit{e}, Benign: s.benign, Seed: uint64(i)} //nolint:gosec // never below 0
+		for _, k := range s.known {
+			if x := s.exhibits[k.ID]; x.Signature != e.Signature {
+				t.Known = append(t.Known, x.Signature)
+			}
+		}
+		c, err := CheckPatch(ctx, o.Candidate, t)
+		if err != nil {
+			return err
+		}
+		s.own[o.Name], s.out.Checks[o.Name] = id, c
+		if c.Outcome == Refused {
+			continue
+		}
+		for _, k := range s.known {
+			m, err := s.matrix.Minimal(ctx, s.exhibits[k.ID], o.Candidate.Fix, o.Candidate.After...)
+			if err != nil {
+				return err
+			}
+			if m != nil && !slices.ContainsFunc(s.minimal, func(x []byte) bool { return bytes.Equal(x, m) }) {
+				s.minimal = append(s.minimal, m)
+			}
+		}
+	}
+	return nil
+}
+
+// whose is the proof that a patch was brought with.
+func (s *sorting) whose(ctx context.Context, o Offer) (FindingID, error) {
+	if _, ok := s.exhibits[FindingID(o.For)]; ok || o.For != "" {
+		if !ok {
+			return "", nil
+		}
+		return FindingID(o.For), nil
+	}
+	if _, err := ParseDiff(o.Candidate.Fix); err != nil {
+		return "", err
+	}
+	for _, k := range s.known {
+		c, err := s.matrix.Try(ctx, s.exhibits[k.ID], append(slices.Clone(o.Candidate.After), o.Candidate.Fix)...)
+		if err != nil {
+			return "", err
+		}
+		if c.Stops {
+			return k.ID, nil
+		}
+	}
+	return "", nil
+}
+
+func (s *sorting) compare(ctx context.Context) error {
+	for _, k := range s.known {
+		e := s.exhibits[k.ID]
+		alone := false
+		for _, m := range s.minimal {
+			c, err := s.matrix.Try(ctx, e, m)
+			if err != nil {
+				return err
+			}
+			s.cells = append(s.cells, c)
+			alone = alone || c.Stops
+		}
+		if alone {
+			continue
+		}
+		c, ok, err := s.matrix.Behind(ctx, e, s.minimal)
+		if err != nil {
+			return err
+		}
+		if ok {
+			s.cells = append(s.cells, c)
+		}
+	}
+	s.out.cells, s.out.Edges = s.cells, Compare(s.known, s.cells)
+	s.out.Clusters = Clusters(s.known, s.out.Edges, nil)
+	return nil
+}
+
+// hold refuses patches that stop only some of the proofs of the cluster that they were brought for.
+func (s *sorting) hold(ctx context.Context, offers []Offer) error {
+	behind := map[string]bool{} // proofs that break in another bug first
+	for _, c := range s.cells {
+		behind[string(c.Proof)] = behind[string(c.Proof)] || len(c.After) > 0
+	}
+	for _, o := range offers {
+		c, ok := s.out.Checks[o.Name]
+		if !ok || c.Outcome == Refused {
+			continue
+		}
+		for _, cl := range s.out.Clusters {
+			if !slices.Contains(cl.Members, s.own[o.Name]) {
+				continue
+			}
+			for _, id := range cl.Members {
+				e := s.exhibits[id]
+				if behind[string(e.Name())] {
+					continue
+				}
+				got, err := s.matrix.Try(ctx, e, append(slices.Clone(o.Candidate.After), o.Candidate.Fix)...)
+				if err != nil {
+					return err
+				}
+				if !got.Stops {
+					c.Outcome, c.Reason = Refused, "stops some of the proofs only that one fix mends"
+				}
+			}
+		}
+		s.out.Checks[o.Name] = c
+	}
+	return nil
+}
