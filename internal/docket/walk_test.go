@@ -34,6 +34,7 @@ func TestWalk(t *testing.T) {
 		{"access", accessActs, []time.Duration{0, 16 * day}, 30_000, true},
 		{"determination", determinationActs, []time.Duration{0, 40 * day}, 100_000, true},
 		{"partners", partnerActs, []time.Duration{0, 40 * day}, 30_000, true},
+		{"custody", custodyActs, []time.Duration{0, 40 * day}, 30_000, true},
 		{"all", allTracks, []time.Duration{0, 40 * day}, many, false},
 	} {
 		t.Run(w.name, func(t *testing.T) {
@@ -210,6 +211,16 @@ func partnerActs(c Case, now time.Time) []Act {
 	return all
 }
 
+// custodyActs are what may happen to what is sealed, and what lets it go.
+func custodyActs(c Case, _ time.Time) []Act {
+	all := []Act{Withdraw{}, Lend{"body", "institute"}, MakePart{Name: "part"}, sealed("a"), PlaceHold{"h", nil, "a court asks"}, LiftHold{"h", "over"},
+		order(digestOf("a")), Order{Whole: true, Request: "request-2", Agreed: agreed}}
+	for _, d := range c.Destructions {
+		all = append(all, Destroyed{d.Number, [][]byte{[]byte("envelope")}})
+	}
+	return all
+}
+
 func allTracks(c Case, now time.Time) []Act {
 	return slices.Concat(accessActs(c, now), determinationActs(c, now), partnerActs(c, now))
 }
@@ -262,6 +273,13 @@ func abstract(c Case, now time.Time) string {
 			fmt.Fprint(&b, a.Step, a.By.Role)
 		}
 	}
+	for _, a := range c.Artifacts {
+		fmt.Fprint(&b, "|sealed", a.By.Organisation, !a.Ordered.IsZero(), !a.Destroyed.IsZero())
+	}
+	for _, h := range c.Holds {
+		fmt.Fprint(&b, "|hold", h.By.Organisation, h.By.Role, h.Lifted.IsZero())
+	}
+	fmt.Fprint(&b, "|", len(c.Parts), c.ending(), len(c.Pending()))
 	for _, id := range []GrantID{"body", "tester", "own", "lent"} {
 		if i, there := c.find(id); there {
 			fmt.Fprint(&b, "|", id, c.Grants[i].Sponsored, c.Grants[i].Ended.IsZero())
@@ -269,6 +287,9 @@ func abstract(c Case, now time.Time) string {
 	}
 	return b.String()
 }
+
+// afterwards are what others than the developer may still do after it has withdrawn: end what runs, and see to what is sealed.
+var afterwards = []Kind{KindEnd, KindFinishRun, KindHold, KindLift, KindOrder, KindDestroyed}
 
 // promises holds a state to what the house promises developers.
 func promises(t *testing.T, c Case, now time.Time, acts func(Case, time.Time) []Act) {
@@ -331,7 +352,7 @@ func promises(t *testing.T, c Case, now time.Time, acts func(Case, time.Time) []
 		t.Error("a partner was nominated before the developer agreed to criteria")
 	}
 	// It can withdraw: the review's access ends at once, partners' stays, and
-	// nobody but itself does anything more than keep the house.
+	// nobody but itself does anything more than those of afterwards.
 	withdrawn, err := c.Apply(Event{dev, Withdraw{}}, now)
 	if err != nil {
 		t.Errorf("the developer cannot withdraw: %v", err)
@@ -348,7 +369,7 @@ func promises(t *testing.T, c Case, now time.Time, acts func(Case, time.Time) []
 			if err != nil {
 				continue
 			}
-			if by.Role != proofhouse.Developer && a.Kind() != KindEnd && a.Kind() != KindFinishRun {
+			if by.Role != proofhouse.Developer && !slices.Contains(afterwards, a.Kind()) {
 				t.Errorf("after the withdrawal a %s could %s", by.Role, a.Kind())
 			}
 			if _, signed := reflect.TypeOf(a).FieldByName("Signed"); signed {
