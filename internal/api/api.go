@@ -173,6 +173,7 @@ type operation struct {
 func add[I bears, O any](s server, o operation, do func(ctx context.Context, who policy.Person, in I) (*O, error)) {
 	op := s.operation(o)
 	op.Security = []map[string][]string{{"token": {}}}
+	op.Middlewares = huma.Middlewares{s.tokenFirst}
 	huma.Register(s.api, op, func(ctx context.Context, in *I) (*O, error) {
 		who, err := s.who(ctx, *in)
 		if err != nil {
@@ -181,6 +182,17 @@ func add[I bears, O any](s server, o operation, do func(ctx context.Context, who
 		out, err := do(ctx, who, *in)
 		return out, fail(err)
 	})
+}
+
+// tokenFirst answers a token that is nobody's before anything else of the request is read: what
+// is wrong with the rest is not for everybody. The handler asks again whose it is, since the body may
+// have been long in coming.
+func (s server) tokenFirst(ctx huma.Context, next func(huma.Context)) {
+	if _, err := s.who(ctx.Context(), Credential{ctx.Header("Authorization")}); err != nil {
+		refuse(ctx, err)
+		return
+	}
+	next(ctx)
 }
 
 // who is whose token a request bears.

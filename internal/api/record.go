@@ -50,7 +50,7 @@ func (s server) record() {
 	op := s.operation(operation{method: "GET", path: "/v1/cases/{case}/stream", id: "events-stream", summary: "The case's events as they come"})
 	op.Security = []map[string][]string{{"token": {}}}
 	// Refusals come before the stream, with their status.
-	op.Middlewares = huma.Middlewares{func(ctx huma.Context, next func(huma.Context)) {
+	op.Middlewares = huma.Middlewares{s.tokenFirst, func(ctx huma.Context, next func(huma.Context)) {
 		who, err := s.who(ctx.Context(), Credential{ctx.Header("Authorization")})
 		if err == nil {
 			_, err = s.find(ctx.Context(), who, proofhouse.CaseID(ctx.Param("case")), policy.ReadEvents)
