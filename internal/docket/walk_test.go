@@ -214,8 +214,14 @@ func partnerActs(c Case, now time.Time) []Act {
 // custodyActs are what may happen to what is sealed, and what lets it go.
 func custodyActs(c Case, _ time.Time) []Act {
 	all := []Act{
-		Withdraw{}, Lend{"body", "institute"}, MakePart{Name: "part"}, sealed("a"), PlaceHold{"h", nil, "a court asks"}, LiftHold{"h", "over"},
-		order(digestOf("a")), Order{Whole: true, Request: "request-2", Agreed: agreed},
+		Withdraw{},
+		Lend{"body", "institute"},
+		MakePart{Name: "part"},
+		sealed("a"),
+		PlaceHold{"h", nil, "a court asks"},
+		LiftHold{"h", "over"},
+		order(digestOf("a")),
+		Order{Whole: true, Request: "request-2", Agreed: agreed},
 	}
 	for _, d := range c.Destructions {
 		all = append(all, Destroyed{d.Number, [][]byte{[]byte("envelope")}})
