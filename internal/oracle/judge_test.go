@@ -212,12 +212,18 @@ func TestChannel(t *testing.T) {
 		"guess forged no", "n0nce", "n0nce alloc -1", "n0nce alloc x", `n0nce alloc "900"`, "n0nce alloc 5",
 		`n0nce polluted "Object.prototype\u0000\u202e"`, "xn0nce forged late", "n0nce forged",
 	}, "\n")
-	want := channelReport{polluted: "Object.prototype??", forged: "accepted though refused by policy", alloc: 900}
+	want := channelReport{polluted: "Object.prototype??", forged: "accepted though refused by policy", alloc: 900, returned: true}
 	if diff := cmp.Diff(want, readChannel("n0nce", []byte(in)), cmp.AllowUnexported(channelReport{})); diff != "" {
 		t.Error(diff)
 	}
 	if got := readChannel("n", []byte("n alloc 0\nn alloc 9\n")); got.alloc != 1 {
 		t.Errorf("a true count of nothing is %+v", got)
+	}
+	if got := readChannel("n", []byte("guess returned\nxn returned\n")); got.returned {
+		t.Errorf("a return is believed without the nonce: %+v", got)
+	}
+	if got := readChannel("n", []byte("n returned\n")); !got.returned {
+		t.Errorf("a return is not seen: %+v", got)
 	}
 	if got := readChannel("", []byte(" forged x")); got != (channelReport{}) {
 		t.Errorf("without a nonce %+v is believed", got)
