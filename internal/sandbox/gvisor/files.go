@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"proofhouse/internal/proofhouse"
 	"proofhouse/internal/sandbox"
@@ -41,9 +42,17 @@ func (b *Box) help(ctx context.Context, user sandbox.User, in io.Reader, out io.
 		return proofhouse.Errorf(proofhouse.Invalid, fmt.Errorf("guest: %s", said), "that path of the box is a link, a special file or no clean absolute path")
 	case res.Exit == guest.ExitNotFound:
 		return proofhouse.Errorf(proofhouse.NotFound, fmt.Errorf("guest: %s", said), "the box has no such file")
+	case starved(res, said):
+		return proofhouse.Errorf(proofhouse.Limit, fmt.Errorf("guest: exit %d, signal %d, %s: %s", res.Exit, res.Signal, res.Limit, said), "the box has no memory left")
 	default:
 		return proofhouse.Errorf(proofhouse.Internal, fmt.Errorf("guest: exit %d, signal %d, %s: %s", res.Exit, res.Signal, res.Limit, said), "a helper in the box failed")
 	}
+}
+
+// starved says whether a helper ended because what runs in the box has taken all of its memory: that is the doing
+// of whoever has the box.
+func starved(res sandbox.Result, said string) bool {
+	return res.Limit == sandbox.BoundMemory || res.Signal == int(syscall.SIGKILL) || strings.Contains(said, "out of memory") || strings.Contains(said, "cannot allocate memory")
 }
 
 // bounded passes at most left bytes on, and notes whether there were more.
