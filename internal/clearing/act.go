@@ -100,6 +100,9 @@ func (p Project) Apply(e Event, now time.Time) (Project, error) {
 	if now.Before(p.Changed) {
 		now = p.Changed
 	}
+	if err := permitted(e); err != nil {
+		return p, err
+	}
 	next := p
 	next.Findings, next.Patches, next.Packets = slices.Clone(p.Findings), slices.Clone(p.Patches), slices.Clone(p.Packets)
 	if err := e.Act.apply(&next, e.By, now); err != nil {
@@ -107,6 +110,22 @@ func (p Project) Apply(e Event, now time.Time) (Project, error) {
 	}
 	next.Version, next.Changed = p.Version+1, now
 	return next, nil
+}
+
+// permitted says whether the actor may do such an act at all: what was seen is the desk's to say, and what goes out, or joins
+// and parts findings, a coordinator's, who is a person.
+func permitted(e Event) error {
+	switch e.Act.(type) {
+	case Reproduced, Checked, Compared:
+		if e.By != machine {
+			return refused("what was seen is entered by the desk alone")
+		}
+	case Decide, Declare, Make, Release, Reply:
+		if e.By.Role != proofhouse.Coordinator || e.By.Person == "" || e.By == machine {
+			return refused("a coordinator does this, who is a person")
+		}
+	}
+	return nil
 }
 
 func refused(format string, args ...any) error {
@@ -288,9 +307,6 @@ func (a Release) apply(p *Project, by proofhouse.Actor, now time.Time) error {
 	q := &p.Packets[i]
 	if !q.Released.IsZero() {
 		return proofhouse.Errorf(proofhouse.Conflict, nil, "the packet is out already")
-	}
-	if by.Person == "" {
-		return refused("a person releases a packet")
 	}
 	c, err := p.Cluster(q.Cluster)
 	if err != nil || !slices.Equal(c.Members, q.Members) {

@@ -86,6 +86,10 @@ func CheckPatch(ctx context.Context, c Candidate, t Trial) (PatchCheck, error) {
 	if t.Budget == 0 {
 		t.Budget = 400
 	}
+	var err error
+	if c.After, err = wholes(c.After...); err != nil {
+		return PatchCheck{}, err
+	}
 	k := &checker{c: c, t: t, plain: map[Workshop]Program{}, fixed: map[Workshop]Program{}}
 	defer k.close()
 	for _, step := range []struct {
@@ -175,6 +179,7 @@ func (k *checker) reads(context.Context) (StepResult, string, error) {
 	if err != nil {
 		return Failed, proofhouse.PublicOf(err), nil
 	}
+	k.c.Fix = d.Whole() // what is looked at is what is applied
 	k.out.Files = d.Files()
 	k.out.Added, k.out.Removed = d.Changed()
 	if word := d.swallows(); word != "" {
@@ -195,6 +200,7 @@ func (k *checker) reads(context.Context) (StepResult, string, error) {
 	if err != nil {
 		return Failed, "the regression diff: " + proofhouse.PublicOf(err), nil
 	}
+	k.c.Regression = r.Whole()
 	for _, f := range r.Files() {
 		switch {
 		case !testFile.MatchString(f):

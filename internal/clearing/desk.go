@@ -70,8 +70,8 @@ type ReproductionPredicate struct {
 	Signing      string            `json:"signing"` // "ed25519 <key id>" or "unsigned"
 }
 
-// by is who acts when the desk does.
-var by = proofhouse.Actor{Role: proofhouse.Coordinator, Organisation: "house", Person: "desk"}
+// machine is who acts when the desk does. It sends nothing.
+var machine = proofhouse.Actor{Role: proofhouse.Coordinator, Organisation: "house", Person: "desk"}
 
 // Close lets go of the programs that the desk has open.
 func (d *Desk) Close() { d.matrix.Close() }
@@ -134,7 +134,7 @@ func (d *Desk) reproduce(ctx context.Context, p Project, id FindingID) (string, 
 		}
 	}
 	if _, _, err := d.Store.Change(ctx, p.Purl, Request{}, func(Project) (Event, error) {
-		return Event{by, Reproduced{id, last}}, nil
+		return Event{machine, Reproduced{id, last}}, nil
 	}, d.Now()); err != nil {
 		return "", err
 	}
@@ -163,6 +163,9 @@ func (d *Desk) attempt(ctx context.Context, p Project, f Finding) (Reproduction,
 			return Reproduction{Verdict: NotReproduced, Reason: proofhouse.PublicOf(err)}, nil, nil
 		}
 		return Reproduction{}, nil, err
+	}
+	if folder.Spec.Purl != f.Claim.Purl {
+		return Reproduction{Verdict: NotReproduced, Reason: "the target is of another version than the finding says"}, nil, nil
 	}
 	benign, err := folder.Benign()
 	if err != nil {
@@ -287,7 +290,7 @@ func (d *Desk) check(ctx context.Context, p Project, q Patch, c Cluster) (string
 		return "", err
 	}
 	_, _, err = d.Store.Change(ctx, p.Purl, Request{}, func(Project) (Event, error) {
-		return Event{by, Checked{q.ID, check, len(members)}}, nil
+		return Event{machine, Checked{q.ID, check, len(members)}}, nil
 	}, d.Now())
 	return fmt.Sprintf("%s: %s: %s", q.ID, check.Outcome, check.Reason), err
 }
@@ -411,8 +414,18 @@ func (d *Desk) compare(ctx context.Context, p Project) (string, error) {
 	if len(cells)+len(parts) == 0 {
 		return "", nil
 	}
-	_, _, err = d.Store.Change(ctx, p.Purl, Request{}, func(Project) (Event, error) { return Event{by, Compared{cells, parts}}, nil }, d.Now())
+	_, _, err = d.Store.Change(ctx, p.Purl, Request{}, func(Project) (Event, error) { return Event{machine, Compared{cells, parts}}, nil }, d.Now())
 	return fmt.Sprintf("compared: %d proofs, %d patches, %d cells more", len(confirmed), len(minimal), len(cells)), err
+}
+
+// checked is a diff as the check of it read it, or nil where there is none: nothing else goes out.
+func (d *Desk) checked(ctx context.Context, purl string, of proofhouse.Digest) ([]byte, error) {
+	text, err := d.open(ctx, purl, of)
+	if err != nil || text == nil {
+		return nil, err
+	}
+	diff, err := ParseDiff(text)
+	return diff.Whole(), err
 }
 
 // Content is what a packet of a cluster is written from: its shortest proof, and the best patch.
@@ -433,10 +446,10 @@ func (d *Desk) Content(ctx context.Context, p Project, c Cluster, contact string
 	}
 	if best, ok := p.BestPatch(c); ok {
 		var err error
-		if out.Fix, err = d.open(ctx, p.Purl, best.Fix); err != nil {
+		if out.Fix, err = d.checked(ctx, p.Purl, best.Fix); err != nil {
 			return Content{}, err
 		}
-		if out.Regression, err = d.open(ctx, p.Purl, best.Regression); err != nil {
+		if out.Regression, err = d.checked(ctx, p.Purl, best.Regression); err != nil {
 			return Content{}, err
 		}
 		out.Patch = &best

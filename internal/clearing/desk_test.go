@@ -232,6 +232,8 @@ func TestFolder(t *testing.T) {
 		"no version":    {SpecFile: "purl = \"pkg:generic/x\"\n[target]\nlanguage = \"c\"\n[target.source]\ntree = \"s\"\npackage = \"x\"\n"},
 		"no source":     {SpecFile: "purl = \"pkg:generic/x@1\"\n[target]\nlanguage = \"c\"\n"},
 		"two sources":   {SpecFile: "purl = \"pkg:generic/x@1\"\n[target]\nlanguage = \"c\"\n[target.source]\ntree = \"s\"\npackage = \"x\"\nhash = \"h1:x\"\n"},
+		"other version": {SpecFile: "purl = \"pkg:npm/x@2\"\n[target]\nlanguage = \"c\"\n[target.source]\npackage = \"x\"\nversion = \"1\"\nhash = \"sha512-x\"\n"},
+		"doctored tree": {SpecFile: "purl = \"pkg:npm/x@1\"\n[target]\nlanguage = \"c\"\n[target.source]\ntree = \"s\"\npackage = \"x\"\n"},
 		"leads out":     {SpecFile: "purl = \"pkg:generic/x@1\"\n[target]\nlanguage = \"c\"\nharness = \"../h\"\n[target.source]\ntree = \"s\"\npackage = \"x\"\n"},
 		"hostile names": {"../" + SpecFile: "x"},
 	} {

@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/bluekeyes/go-gitdiff/gitdiff"
 
 	"proofhouse/internal/proofhouse"
+	"proofhouse/internal/target"
 )
 
 // maxPatch bounds a patch that somebody brings, in bytes.
@@ -38,7 +40,18 @@ func ParseDiff(patch []byte) (Diff, error) {
 		return bad(err, "the patch is no unified diff")
 	}
 	d := Diff{files: files}
+	// Git's own headers say where the names begin; plain ones have an element before, which is dropped as by -p1.
+	headers := bytes.Count(append([]byte("\n"), patch...), []byte("\ndiff --git "))
+	if headers != 0 && headers != len(files) {
+		return bad(nil, "the patch can be read in two ways: send a plain unified diff")
+	}
 	for i, f := range files {
+		if headers == 0 {
+			f.OldName, f.NewName = dropped(f.OldName), dropped(f.NewName)
+		}
+		if f.NewName == "" || !f.IsNew && f.OldName != f.NewName {
+			return bad(nil, "the patch names a file in two ways, or none: its names begin with a/ and b/")
+		}
 		if f.IsBinary || f.IsCopy || f.IsRename || f.IsDelete || f.OldMode != f.NewMode && f.OldMode != 0 && f.NewMode != 0 {
 			return bad(nil, "the patch renames, copies or removes a file, or changes its mode or one that is no text: send a diff of text")
 		}
@@ -59,11 +72,44 @@ func ParseDiff(patch []byte) (Diff, error) {
 	if len(d.pieces) == 0 {
 		return bad(nil, "the patch changes nothing")
 	}
+	// Another reader lays patches over the source: neither may see a file that the other does not.
+	touched, err := target.Touched(d.Whole())
+	if err != nil || !slices.Equal(touched, d.Files()) {
+		return bad(err, "the patch can be read in two ways: send a plain unified diff")
+	}
 	return d, nil
 }
 
 // Len is how many pieces there are.
 func (d Diff) Len() int { return len(d.pieces) }
+
+// dropped is a name without its first element.
+func dropped(name string) string {
+	_, rest, _ := strings.Cut(name, "/")
+	return rest
+}
+
+// Whole is the patch as it was read, and nothing that stood around it.
+func (d Diff) Whole() []byte {
+	all := make([]int, len(d.pieces))
+	for i := range all {
+		all[i] = i
+	}
+	return d.Subset(all)
+}
+
+// wholes are patches as they were read.
+func wholes(patches ...[]byte) ([][]byte, error) {
+	var all [][]byte
+	for _, p := range patches {
+		d, err := ParseDiff(p)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, d.Whole())
+	}
+	return all, nil
+}
 
 // Files are the files that the patch changes, as they are named after it.
 func (d Diff) Files() []string {

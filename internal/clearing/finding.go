@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	packageurl "github.com/package-url/packageurl-go"
 
@@ -61,7 +63,7 @@ func (c Claim) Validate() error {
 		return proofhouse.Errorf(proofhouse.Invalid, nil, format, args...)
 	}
 	switch {
-	case strings.TrimSpace(c.Title) == "" || len(c.Title) > maxTitle || strings.ContainsAny(c.Title, "\r\n"):
+	case strings.TrimSpace(c.Title) == "" || len(c.Title) > maxTitle || hidden(c.Title):
 		return bad("a finding needs a title: one line of at most %d bytes", maxTitle)
 	case len(c.Description) > maxText:
 		return bad("the description is longer than %d bytes", maxText)
@@ -72,7 +74,7 @@ func (c Claim) Validate() error {
 		"cwe": c.CWE, "affected_symbol": c.AffectedSymbol, "introduced_commit": c.IntroducedCommit, "fixed_commit": c.FixedCommit,
 		"discovery_method": c.Method, "discovery_tooling": c.Tooling, "ai_use": c.AI, "credit": c.Credit,
 	} {
-		if len(s) > maxWord || strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+		if len(s) > maxWord || hidden(s) {
 			return bad("%s is one line of at most %d bytes", name, maxWord)
 		}
 	}
@@ -80,6 +82,11 @@ func (c Claim) Validate() error {
 		return err
 	}
 	return c.Marking.Validate()
+}
+
+// hidden says whether s has anything that does not show in a line, such as what turns the direction of writing.
+func hidden(s string) bool {
+	return !utf8.ValidString(s) || strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) })
 }
 
 // ProjectOf is the package URL of a purl's project: without version, qualifiers and subpath, in the one spelling. A

@@ -151,6 +151,7 @@ func (m *Matrix) Minimal(ctx context.Context, e Exhibit, patch []byte, after ...
 	if err != nil {
 		return nil, err
 	}
+	patch = d.Whole()
 	on := func(p []byte) [][]byte { return append(slices.Clone(after), p) }
 	whole, err := m.Try(ctx, e, on(patch)...)
 	if err != nil || !whole.Stops {

@@ -70,7 +70,7 @@ func (c Content) Text() (string, error) {
 		w.field("Model", "nothing in your threat model ("+doc+") excludes it")
 	}
 	w.heading("How to see it")
-	w.para(fmt.Sprintf("The archive that comes with this holds the harness, how the target is built (target.toml), and the input proof, %d bytes, SHA-256 %s. Run: proofhouse finding reproduce --folder target --proof proof", len(c.Proof), proofhouse.DigestOf(c.Proof).Hex()))
+	w.para(fmt.Sprintf("The archive that comes with this holds the harness, how the target is built (target.toml), and the input proof, %d bytes, SHA-256 %s. Run: proofhouse finding reproduce target proof", len(c.Proof), proofhouse.DigestOf(c.Proof).Hex()))
 	if len(c.Proof) <= packetInline {
 		w.para("The input in base64:")
 		w.code(fold(base64.StdEncoding.EncodeToString(c.Proof), 68))

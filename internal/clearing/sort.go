@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"proofhouse/internal/proofhouse"
 )
 
 // Offer is a patch among those that Sort takes.
@@ -39,6 +41,7 @@ type Sorted struct {
 func Sort(ctx context.Context, w Workshop, proofs []Named, offers []Offer, benign [][]byte) (Sorted, error) {
 	s := &sorting{w: w, benign: benign, out: Sorted{Reproductions: map[string]Reproduction{}, Checks: map[string]PatchCheck{}}, exhibits: map[FindingID]Exhibit{}, own: map[string]FindingID{}}
 	defer s.matrix.Close()
+	offers = s.read(offers)
 	for _, step := range []func(context.Context) error{
 		func(ctx context.Context) error { return s.reproduce(ctx, proofs) },
 		func(ctx context.Context) error { return s.check(ctx, offers) },
@@ -87,6 +90,21 @@ func (s *sorting) reproduce(ctx context.Context, proofs []Named) error {
 	return nil
 }
 
+// read takes of each patch what its reader saw, and refuses those that are none.
+func (s *sorting) read(offers []Offer) []Offer {
+	var good []Offer
+	for _, o := range offers {
+		whole, err := wholes(append(slices.Clone(o.Candidate.After), o.Candidate.Fix)...)
+		if err != nil {
+			s.out.Checks[o.Name] = PatchCheck{Outcome: Refused, Reason: proofhouse.PublicOf(err)}
+			continue
+		}
+		o.Candidate.After, o.Candidate.Fix = whole[:len(whole)-1], whole[len(whole)-1]
+		good = append(good, o)
+	}
+	return good
+}
+
 // check holds each patch to the proof that it was brought with, and cuts what passes down to what stops each proof.
 func (s *sorting) check(ctx context.Context, offers []Offer) error {
 	for i, o := range offers {
@@ -132,9 +150,6 @@ func (s *sorting) whose(ctx context.Context, o Offer) (FindingID, error) {
 			return "", nil
 		}
 		return FindingID(o.For), nil
-	}
-	if _, err := ParseDiff(o.Candidate.Fix); err != nil {
-		return "", err
 	}
 	for _, k := range s.known {
 		c, err := s.matrix.Try(ctx, s.exhibits[k.ID], append(slices.Clone(o.Candidate.After), o.Candidate.Fix)...)

@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 
+	packageurl "github.com/package-url/packageurl-go"
+
 	"proofhouse/internal/oracle"
 	"proofhouse/internal/proofhouse"
 	"proofhouse/internal/target"
@@ -115,10 +117,38 @@ func ReadFolder(fsys fs.FS) (Folder, error) {
 	if err := f.Spec.Recipe().ValidateOne(); err != nil {
 		return Folder{}, proofhouse.Errorf(proofhouse.Invalid, err, "%s: %s", SpecFile, strings.ReplaceAll(strings.ReplaceAll(proofhouse.PublicOf(err), "metadata.cyber.target.vulnerable", "target.source"), "metadata.cyber.target", "target"))
 	}
+	if err := f.Spec.matches(); err != nil {
+		return Folder{}, err
+	}
 	if b := f.Spec.Benign; b != "" && !fs.ValidPath(b) {
 		return Folder{}, proofhouse.Errorf(proofhouse.Invalid, nil, "%s: benign is no path of the folder", SpecFile)
 	}
 	return f, nil
+}
+
+// matches says whether the source is what the purl names. Code that comes along is of no registry: whoever sends it could have changed it.
+func (s Spec) matches() error {
+	p, err := packageurl.FromString(s.Purl)
+	if err != nil {
+		return err // ProjectOf has read it
+	}
+	src := s.Target.Source
+	kind, name, version := packageurl.TypeNPM, src.Package, src.Version
+	switch {
+	case src.Tree != "":
+		if p.Type != packageurl.TypeGeneric {
+			return proofhouse.Errorf(proofhouse.Invalid, nil, "%s: a tree that comes along is pkg:generic/NAME@VERSION; pin what a registry has by its hash", SpecFile)
+		}
+		return nil
+	case src.Debian != "":
+		kind, name, version = packageurl.TypeDebian, "debian/"+src.Debian, src.Revision
+	case strings.HasPrefix(src.Hash, "h1:"):
+		kind = packageurl.TypeGolang
+	}
+	if p.Type != kind || !strings.EqualFold(path.Join(p.Namespace, p.Name), name) || p.Version != version {
+		return proofhouse.Errorf(proofhouse.Invalid, nil, "%s: the purl is not of the source that is pinned: %s %s", SpecFile, name, version)
+	}
+	return nil
 }
 
 // Benign are the inputs that must break nothing, in the order of their names.

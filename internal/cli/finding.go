@@ -50,7 +50,7 @@ func (c *console) findingReproduce() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if statement != "" {
+			if statement != "" && envelope != nil {
 				if err := os.WriteFile(statement, append(envelope, '\n'), 0o644); err != nil {
 					return proofhouse.Errorf(proofhouse.Unavailable, err, "the statement cannot be written to %s", statement)
 				}

@@ -248,12 +248,15 @@ const (
 	maxBuiltFiles = 256
 )
 
+// buildWall bounds each command of a box that builds or tests: a finder's project may never end.
+const buildWall = 20 * time.Minute
+
 // inBox starts a box on root with in shown at /in, runs the steps in order,
 // and gives what they left in /out.
 func (b *Builder) inBox(ctx context.Context, root sandbox.Image, in tree, steps ...sandbox.Command) (files tree, err error) {
 	err = b.withBox(ctx, root, in, func(box sandbox.Box) (err error) {
 		for _, cmd := range steps {
-			cmd.User = sandbox.Nobody
+			cmd.User, cmd.Wall = sandbox.Nobody, buildWall
 			res, err := box.Exec(ctx, cmd)
 			if err != nil {
 				return fmt.Errorf("running %s in the box: %w", path.Base(cmd.Argv[0]), err)

@@ -170,7 +170,7 @@ func (b *Builder) Test(ctx context.Context, folder fs.FS, r Recipe, argv []strin
 			sh("cp -r /in/src /work/src && chmod -R u+w /work/src && { [ ! -d "+goCache+" ] || date +%s >"+goCache+"/trim.txt; }", env),
 			{Argv: append([]string{"/bin/sh", "-c", `exec "$@"`, "sh"}, argv...), Env: env, Dir: "/work/src"},
 		} {
-			cmd.User = sandbox.Nobody
+			cmd.User, cmd.Wall = sandbox.Nobody, buildWall
 			res, err := box.Exec(ctx, cmd)
 			if err != nil {
 				return fmt.Errorf("running %s in the box: %w", path.Base(argv[0]), err)
