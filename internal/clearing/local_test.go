@@ -3,7 +3,10 @@ package clearing
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
+	"crypto/sha256"
+	"debug/elf"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -34,12 +37,63 @@ type local struct {
 
 	mu      sync.Mutex
 	objects map[string]string // compiled files, by all that went into them
-	symbols map[string]string // functions, by program and offset
 	tested  map[proofhouse.Digest]target.Tested
 }
 
 func newLocal(t testing.TB, p *planted.Project) *local {
-	return &local{t: t, p: p, dir: t.TempDir(), objects: map[string]string{}, symbols: map[string]string{}, tested: map[proofhouse.Digest]target.Tested{}}
+	return &local{t: t, p: p, dir: t.TempDir(), objects: map[string]string{}, tested: map[proofhouse.Digest]target.Tested{}}
+}
+
+// TestMain is also the compiler of the projects' own tests (compile).
+func TestMain(m *testing.M) {
+	if dir := os.Getenv("PLANTED_CC"); dir != "" {
+		if err := compile(dir, os.Args[1:]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+// compile is clang, but nothing is compiled twice: what it makes follows from flags, named files and headers, and is kept in dir.
+func compile(dir string, args []string) error {
+	all := sha256.New()
+	out := 0
+	var headers []string
+	_ = filepath.WalkDir(".", func(name string, d os.DirEntry, err error) error {
+		if err == nil && strings.HasSuffix(name, ".h") {
+			headers = append(headers, name)
+		}
+		return err
+	})
+	for i, a := range append(slices.Clone(args), headers...) {
+		switch {
+		case i > 0 && i < len(args) && args[i-1] == "-o":
+			out = i
+		case strings.HasPrefix(a, "-"):
+			fmt.Fprintln(all, a)
+		default:
+			b, err := os.ReadFile(a)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintln(all, filepath.Base(a), len(b))
+			all.Write(b)
+		}
+	}
+	made := filepath.Join(dir, fmt.Sprintf("t-%x", all.Sum(nil)))
+	to := args[out]
+	if _, err := os.Stat(made); err != nil {
+		args[out] = made
+		cmd := exec.Command("clang", args...)
+		cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+		if err := cmd.Run(); err != nil {
+			return err
+		}
+	}
+	_ = os.Remove(to)
+	return os.Link(made, to)
 }
 
 const localFlags = "-g -O1 -fno-omit-frame-pointer -fsanitize=address -w"
@@ -225,7 +279,11 @@ func (l *local) Test(_ context.Context, patches ...[]byte) (target.Tested, error
 	}
 	dir := l.lay(files)
 	defer os.RemoveAll(dir)
-	out, err := l.run(dir, []string{"CC=clang", "CFLAGS=" + localFlags, "ASAN_OPTIONS=detect_leaks=0", "GOWORK=off"}, l.p.Test...)
+	self, err := os.Executable()
+	if err != nil {
+		return target.Tested{}, err
+	}
+	out, err := l.run(dir, []string{"CC=" + self, "PLANTED_CC=" + l.dir, "GOFLAGS=-trimpath", "CFLAGS=" + localFlags, "ASAN_OPTIONS=detect_leaks=0:symbolize=0", "GOWORK=off"}, l.p.Test...)
 	if err != nil {
 		got = target.Tested{Exit: 1, Said: out}
 	}
@@ -249,9 +307,10 @@ type localProgram struct {
 	program string
 	dir     string
 
-	server *exec.Cmd // of a C program
-	in     io.WriteCloser
-	out    *bufio.Reader
+	symbols []elf.Symbol // of a C program: its functions, by address
+	server  *exec.Cmd
+	in      io.WriteCloser
+	out     *bufio.Reader
 }
 
 func (p *localProgram) Close() error {
@@ -368,47 +427,51 @@ func classOfPanic(s string) string {
 	return s
 }
 
+// symbol is the function at an offset, or "".
+func (p *localProgram) symbol(at uint64) string {
+	if p.symbols == nil {
+		f, err := elf.Open(p.program)
+		if err != nil {
+			p.l.t.Fatal(err)
+		}
+		defer f.Close()
+		all, err := f.Symbols()
+		if err != nil {
+			p.l.t.Fatal(err)
+		}
+		p.symbols = slices.DeleteFunc(all, func(s elf.Symbol) bool { return elf.ST_TYPE(s.Info) != elf.STT_FUNC || s.Size == 0 })
+		slices.SortFunc(p.symbols, func(a, b elf.Symbol) int { return cmp.Compare(a.Value, b.Value) })
+	}
+	i, found := slices.BinarySearchFunc(p.symbols, at, func(s elf.Symbol, at uint64) int { return cmp.Compare(s.Value, at) })
+	if !found {
+		i--
+	}
+	if i < 0 || at >= p.symbols[i].Value+p.symbols[i].Size {
+		return ""
+	}
+	return p.symbols[i].Name
+}
+
 // frames are the project's own functions of the first stack.
 func (p *localProgram) frames(report string) []string {
-	var offsets []string
+	var offsets []uint64
 	for _, m := range asanFrame.FindAllStringSubmatch(report, -1) {
 		if m[1] == "0" && len(offsets) > 0 {
 			break
 		}
+		at := uint64(0) // in another file
 		if m[2] == p.program {
-			offsets = append(offsets, m[3])
-		} else {
-			offsets = append(offsets, "")
-		}
-	}
-	var ask []string
-	for i, o := range offsets {
-		if o != "" {
-			if v, err := strconv.ParseUint(o, 16, 64); err == nil && i > 0 {
-				o = strconv.FormatUint(v-1, 16)
-			}
-			offsets[i] = o
-			if _, ok := p.l.symbols[p.program+o]; !ok {
-				ask = append(ask, "0x"+o)
+			at, _ = strconv.ParseUint(m[3], 16, 64)
+			if len(offsets) > 0 {
+				at-- // the call, not what it comes back to
 			}
 		}
-	}
-	if len(ask) > 0 {
-		out, err := p.l.run(p.dir, nil, append([]string{"llvm-symbolizer", "--functions=linkage", "--no-inlines", "--output-style=GNU", "--obj=" + p.program}, ask...)...)
-		if err != nil {
-			p.l.t.Fatal(err, out)
-		}
-		lines := strings.Split(strings.TrimSpace(out), "\n")
-		for i := range ask {
-			if 2*i < len(lines) {
-				p.l.symbols[p.program+strings.TrimPrefix(ask[i], "0x")] = lines[2*i]
-			}
-		}
+		offsets = append(offsets, at)
 	}
 	var out []string
 	for _, o := range offsets {
-		name := p.l.symbols[p.program+o]
-		if o == "" || name == "main" || name == "LLVMFuzzerTestOneInput" || name == "??" || strings.HasPrefix(name, "_") || strings.Contains(name, "interceptor") || strings.HasPrefix(name, "asan_") {
+		name := p.symbol(o)
+		if o == 0 || name == "main" || name == "LLVMFuzzerTestOneInput" || name == "" || strings.HasPrefix(name, "_") || strings.Contains(name, "interceptor") || strings.HasPrefix(name, "asan_") {
 			continue
 		}
 		switch name {
