@@ -96,20 +96,33 @@ type Event struct {
 
 // Apply is p after an event, or says why it may not be. It is pure. What time it is never runs back.
 func (p Project) Apply(e Event, now time.Time) (Project, error) {
+	next := p.clone()
+	if err := next.take(e, now); err != nil {
+		return p, err
+	}
+	return next, nil
+}
+
+// take is Apply on p itself, which is of no use after an error.
+func (p *Project) take(e Event, now time.Time) error {
 	now = now.UTC().Truncate(time.Microsecond)
 	if now.Before(p.Changed) {
 		now = p.Changed
 	}
 	if err := permitted(e); err != nil {
-		return p, err
+		return err
 	}
-	next := p
-	next.Findings, next.Patches, next.Packets = slices.Clone(p.Findings), slices.Clone(p.Patches), slices.Clone(p.Packets)
-	if err := e.Act.apply(&next, e.By, now); err != nil {
-		return p, err
+	if err := e.Act.apply(p, e.By, now); err != nil {
+		return err
 	}
-	next.Version, next.Changed = p.Version+1, now
-	return next, nil
+	p.Version, p.Changed = p.Version+1, now
+	return nil
+}
+
+// clone is p with what acts change in place copied.
+func (p Project) clone() Project {
+	p.Findings, p.Patches, p.Packets = slices.Clone(p.Findings), slices.Clone(p.Patches), slices.Clone(p.Packets)
+	return p
 }
 
 // permitted says whether the actor may do such an act at all: what was seen is the desk's to say, and what goes out, or joins
@@ -145,6 +158,9 @@ func (p *Project) finding(id FindingID) (*Finding, error) {
 	return &p.Findings[i], nil
 }
 
+// maxWaiting is how many findings of one organisation may wait in one project. What is beyond it is refused, not lost: it was never taken.
+const maxWaiting = 10_000
+
 func (a Submit) apply(p *Project, by proofhouse.Actor, now time.Time) error {
 	if err := a.Claim.Validate(); err != nil {
 		return err
@@ -160,8 +176,17 @@ func (a Submit) apply(p *Project, by proofhouse.Actor, now time.Time) error {
 	case a.Files.Target.Validate() != nil || a.Files.Proof.Validate() != nil:
 		return invalid("a finding brings a target and a proof")
 	}
-	if _, err := p.finding(a.ID); err == nil {
-		return proofhouse.Errorf(proofhouse.Conflict, nil, "there is a finding of this name")
+	waiting := 0
+	for _, f := range p.Findings {
+		switch {
+		case f.ID == a.ID:
+			return proofhouse.Errorf(proofhouse.Conflict, nil, "there is a finding of this name")
+		case f.By.Organisation == by.Organisation && f.State() == Waiting:
+			waiting++
+		}
+	}
+	if waiting >= maxWaiting {
+		return proofhouse.Errorf(proofhouse.Limit, nil, "%d findings of your organisation wait for this project already: send more when some of them are done", waiting)
 	}
 	p.Purl = purl
 	p.Findings = append(p.Findings, Finding{ID: a.ID, By: by, Aware: now, Claim: a.Claim, Files: a.Files})
@@ -411,15 +436,29 @@ func (p Project) Record(e Event) Record {
 // Replay is p after more records, each of which must be the next and permitted. The error is
 // proofhouse.Integrity and names the record.
 func (p Project) Replay(records ...Record) (Project, error) {
+	next := p.clone()
 	for _, r := range records {
-		next, err := p.Apply(r.Event, r.At)
+		seq := next.Version + 1
+		err := next.take(r.Event, r.At)
 		if err == nil && (next.Version != r.Seq || !next.Changed.Equal(r.At) || next.Purl != r.Purl) {
 			err = fmt.Errorf("it is another one")
 		}
 		if err != nil {
-			return p, proofhouse.Errorf(proofhouse.Integrity, err, "record %d of the project does not follow from those before it", p.Version+1)
+			return p, proofhouse.Errorf(proofhouse.Integrity, err, "record %d of the project does not follow from those before it", seq)
 		}
-		p = next
 	}
-	return p, nil
+	return next, nil
+}
+
+// Names is the name that an act gives to something new, and what that is: "finding", "patch" or "packet"; "" for other acts.
+func Names(a Act) (id, kind string) {
+	switch a := a.(type) {
+	case Submit:
+		return string(a.ID), "finding"
+	case Propose:
+		return string(a.ID), "patch"
+	case Make:
+		return string(a.ID), "packet"
+	}
+	return "", ""
 }

@@ -17,9 +17,9 @@ import (
 type Store interface {
 	// Project is all of a project; one that nothing is known of has version 0.
 	Project(ctx context.Context, purl string) (Project, error)
-	// Change takes into a project the event that decide makes of it as it is; decide may be asked again. An event of which a request under the same key was taken
-	// before is not taken again: the project comes back as it is with taken false. A nil act changes nothing.
-	Change(ctx context.Context, purl string, request Request, decide func(Project) (Event, error), now time.Time) (p Project, taken bool, err error)
+	// Change takes into a project the event that decide makes of it as it is; decide may be asked again. seq is where the event stands. An event of which a request
+	// under the same key was taken before is not taken again: the project comes back as it is, with the seq of the first. A nil act changes nothing; its seq is 0.
+	Change(ctx context.Context, purl string, request Request, decide func(Project) (Event, error), now time.Time) (p Project, seq int, err error)
 }
 
 // Request is what its sender may send again without doing it twice. The zero value is none.

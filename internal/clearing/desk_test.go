@@ -97,10 +97,10 @@ func TestTenBecomeOne(t *testing.T) {
 		by := proofhouse.Actor{Role: proofhouse.Partner, Organisation: proofhouse.OrganisationID(fmt.Sprintf("bank-%d", i%3)), Person: "ada"}
 		claim := Claim{Title: "It breaks", Purl: purl + "@1.0", AI: "model-x by the agent react", Marking: proofhouse.AmberStrict, Credit: fmt.Sprintf("Bank %d", i%3)}
 		id := NewFindingID()
-		if _, taken, err := m.Change(t.Context(), purl, Request{by, fmt.Sprint(i), files.Proof}, func(Project) (Event, error) {
+		if p, seq, err := m.Change(t.Context(), purl, Request{by, fmt.Sprint(i), files.Proof}, func(Project) (Event, error) {
 			return Event{by, Submit{id, claim, files}}, nil
-		}, now); err != nil || !taken {
-			t.Fatal(taken, err)
+		}, now); err != nil || seq != p.Version {
+			t.Fatal(seq, err)
 		}
 		ids = append(ids, id)
 	}

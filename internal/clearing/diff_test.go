@@ -104,7 +104,7 @@ func TestClaim(t *testing.T) {
 	for name, spoil := range map[string]func(*Claim){
 		"no title": func(c *Claim) { c.Title = " " }, "two lines": func(c *Claim) { c.Title = "a\nb" }, "turned": func(c *Claim) { c.Credit = "a\u202eb" },
 		"no version": func(c *Claim) { c.Purl = "pkg:npm/x" }, "no word of AI": func(c *Claim) { c.AI = "" }, "no marking": func(c *Claim) { c.Marking = "" },
-		"escape": func(c *Claim) { c.CWE = "\x1b[2J" }, "not UTF-8": func(c *Claim) { c.AffectedSymbol = "\xff" },
+		"escape": func(c *Claim) { c.CWE = "\x1b[2J" }, "not UTF-8": func(c *Claim) { c.Symbol.Function = "\xff" },
 	} {
 		c := good
 		spoil(&c)

@@ -1,6 +1,7 @@
 package clearing
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -18,20 +19,26 @@ type FindingID string
 // NewFindingID is a fresh name.
 func NewFindingID() FindingID { return FindingID("finding-" + proofhouse.Token(10)) }
 
-// Claim is what a finder says. Its JSON names are those of the fields that intake APIs of the field have
-// (purl, affected_symbol, introduced_commit, fixed_commit, discovery_method, discovery_tooling).
+// Claim is what a finder says. Its JSON names are those of Report.
 type Claim struct {
 	Title       string `json:"title"`
 	Description string `json:"description,omitempty"`
 	// Purl is the package with its version: "pkg:golang/gopkg.in/yaml.v3@v3.0.0".
-	Purl string `json:"purl"`
+	Purl     string   `json:"purl"`
+	Versions []string `json:"versions,omitempty"`
 	// CWE is a weakness, as "CWE-125".
-	CWE              string `json:"cwe,omitempty"`
-	AffectedSymbol   string `json:"affected_symbol,omitempty"`
-	IntroducedCommit string `json:"introduced_commit,omitempty"`
-	FixedCommit      string `json:"fixed_commit,omitempty"`
-	Method           string `json:"discovery_method,omitempty"`
-	Tooling          string `json:"discovery_tooling,omitempty"`
+	CWE              string   `json:"cwe,omitempty"`
+	CodePath         string   `json:"code_path,omitempty"`
+	Symbol           Symbol   `json:"affected_symbol,omitzero"`
+	References       []string `json:"references,omitempty"`
+	UpstreamIDs      []string `json:"upstream_ids,omitempty"`
+	IntroducedCommit string   `json:"introduced_commit,omitempty"`
+	FixedCommit      string   `json:"fixed_commit,omitempty"`
+	Repository       string   `json:"package_repo_url,omitempty"`
+	Method           string   `json:"discovery_method,omitempty"`
+	Tooling          string   `json:"discovery_tooling,omitempty"`
+	// Assessment is the finder's word, which nothing of the house's rests on.
+	Assessment *Enrichment `json:"enrichment,omitempty"`
 	// AI says which model or agent took part, in the finder's words; "none" is none. It is not
 	// left out: a packet discloses it.
 	AI string `json:"ai_use"`
@@ -48,13 +55,27 @@ type Files struct {
 	// Fix and Regression are diffs, "" where there is none.
 	Fix        proofhouse.Digest `json:"fix,omitempty"`
 	Regression proofhouse.Digest `json:"regression,omitempty"`
+	// Others are read by people only.
+	Others []Other `json:"others,omitempty"`
+}
+
+// Other is a file that came along.
+type Other struct {
+	Name   string            `json:"name"`
+	Digest proofhouse.Digest `json:"digest"`
+}
+
+// Has says whether d is one of them.
+func (f Files) Has(d proofhouse.Digest) bool {
+	return d != "" && (d == f.Target || d == f.Proof || d == f.Fix || d == f.Regression || slices.ContainsFunc(f.Others, func(o Other) bool { return o.Digest == d }))
 }
 
 // Bounds of a claim, in bytes.
 const (
 	maxTitle = 200
 	maxText  = 20_000
-	maxWord  = 300
+	maxWord  = 1024
+	maxList  = 64 // entries
 )
 
 // Validate says what is missing or too long. The error is proofhouse.Invalid.
@@ -70,12 +91,35 @@ func (c Claim) Validate() error {
 	case c.AI == "":
 		return bad("a finding says in ai_use which model or agent took part; write none if none did")
 	}
-	for name, s := range map[string]string{
-		"cwe": c.CWE, "affected_symbol": c.AffectedSymbol, "introduced_commit": c.IntroducedCommit, "fixed_commit": c.FixedCommit,
-		"discovery_method": c.Method, "discovery_tooling": c.Tooling, "ai_use": c.AI, "credit": c.Credit,
-	} {
-		if len(s) > maxWord || hidden(s) {
-			return bad("%s is one line of at most %d bytes", name, maxWord)
+	lines := map[string][]string{
+		"cwe": {c.CWE}, "code_path": {c.CodePath}, "affected_symbol": {c.Symbol.File, c.Symbol.Function}, "introduced_commit": {c.IntroducedCommit},
+		"fixed_commit": {c.FixedCommit}, "package_repo_url": {c.Repository}, "discovery_method": {c.Method}, "discovery_tooling": {c.Tooling}, "ai_use": {c.AI}, "credit": {c.Credit},
+		"versions": c.Versions, "references": c.References, "upstream_ids": c.UpstreamIDs,
+	}
+	if e := c.Assessment; e != nil {
+		lines["enrichment"] = []string{e.CVSS, e.CWE, e.SSVC, e.VEX, e.Severity, e.Verified}
+	}
+	for _, name := range slices.Sorted(maps.Keys(lines)) {
+		if len(lines[name]) > maxList {
+			return bad("%s has more than %d entries", name, maxList)
+		}
+		for _, s := range lines[name] {
+			if len(s) > maxWord || hidden(s) {
+				return bad("%s is one line of at most %d bytes", name, maxWord)
+			}
+		}
+	}
+	for name, s := range map[string]string{"introduced_commit": c.IntroducedCommit, "fixed_commit": c.FixedCommit} {
+		if s != "" && !commit.MatchString(s) {
+			return bad("%s is 7 to 64 hexadecimal digits", name)
+		}
+	}
+	if c.CWE != "" && cwe.FindString(c.CWE) != c.CWE {
+		return bad("cwe is like CWE-125")
+	}
+	for _, s := range append(slices.Clone(c.References), c.Repository) {
+		if s != "" && !strings.HasPrefix(s, "https://") && !strings.HasPrefix(s, "http://") {
+			return bad("references and package_repo_url are http or https URLs")
 		}
 	}
 	if _, err := ProjectOf(c.Purl); err != nil {
@@ -169,5 +213,5 @@ func (f Finding) Confirmed() bool { return f.State() == State(Confirmed) }
 func (f Finding) bucket(purl string) Bucket {
 	last := f.Last()
 	class, _, _ := strings.Cut(last.Signature, ":")
-	return Bucket{Purl: purl, Class: class, Frames: slices.Clone(last.Frames[:min(3, len(last.Frames))]), Function: f.Claim.AffectedSymbol}
+	return Bucket{Purl: purl, Class: class, Frames: slices.Clone(last.Frames[:min(3, len(last.Frames))]), Function: f.Claim.Symbol.Function}
 }

@@ -12,12 +12,18 @@ import (
 type memory struct {
 	mu      sync.Mutex
 	records map[string][][]byte
-	done    map[string]proofhouse.Digest
+	done    map[string]doneAt
 	files   map[proofhouse.Digest][]byte
 }
 
+// doneAt is a request that was taken.
+type doneAt struct {
+	digest proofhouse.Digest
+	seq    int
+}
+
 func newMemory() *memory {
-	return &memory{records: map[string][][]byte{}, done: map[string]proofhouse.Digest{}, files: map[proofhouse.Digest][]byte{}}
+	return &memory{records: map[string][][]byte{}, done: map[string]doneAt{}, files: map[proofhouse.Digest][]byte{}}
 }
 
 // Project implements Store.
@@ -42,39 +48,39 @@ func (m *memory) project(purl string) (Project, error) {
 }
 
 // Change implements Store.
-func (m *memory) Change(_ context.Context, purl string, request Request, decide func(Project) (Event, error), now time.Time) (Project, bool, error) {
+func (m *memory) Change(_ context.Context, purl string, request Request, decide func(Project) (Event, error), now time.Time) (Project, int, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	p, err := m.project(purl)
 	if err != nil {
-		return p, false, err
+		return p, 0, err
 	}
 	key := string(request.By.Organisation) + "/" + string(request.By.Person) + "/" + request.Key
 	if request.Key != "" {
 		if d, ok := m.done[key]; ok {
-			if d != request.Digest {
-				return p, false, proofhouse.Errorf(proofhouse.Conflict, nil, "another request came under this key")
+			if d.digest != request.Digest {
+				return p, 0, proofhouse.Errorf(proofhouse.Conflict, nil, "another request came under this key")
 			}
-			return p, false, nil
+			return p, d.seq, nil
 		}
 	}
 	e, err := decide(p)
 	if err != nil || e.Act == nil {
-		return p, false, err
+		return p, 0, err
 	}
 	after, err := p.Apply(e, now)
 	if err != nil {
-		return p, false, err
+		return p, 0, err
 	}
 	b, err := after.Record(e).Encode()
 	if err != nil {
-		return p, false, err
+		return p, 0, err
 	}
 	m.records[purl] = append(m.records[purl], b)
 	if request.Key != "" {
-		m.done[key] = request.Digest
+		m.done[key] = doneAt{request.Digest, after.Version}
 	}
-	return after, true, nil
+	return after, after.Version, nil
 }
 
 // Put implements Shelf.

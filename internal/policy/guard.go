@@ -26,6 +26,13 @@ const (
 	Ask     Action = "ask"
 	Approve Action = "approve"
 
+	SubmitFinding   Action = "submit a finding"
+	ViewFinding     Action = "view a finding"
+	ReadProof       Action = "read a proof" // what the finder brought
+	TakeBackFinding Action = "take back a finding"
+	OfferPatch      Action = "offer a patch"
+	ReadProject     Action = "read a project" // all that is known of its findings
+
 	OpenCase           Action = "open a case"
 	CreateOrganisation Action = "create an organisation"
 	ReadRegister       Action = "read the register"
@@ -43,15 +50,19 @@ const (
 	Know Action = "know"
 )
 
-// Actions with a word of their own: see Act, GiveRole and TakeRole.
+// Actions with a word of their own: see Act, Coordinate, GiveRole and TakeRole.
 const (
-	act      = "act"
-	giveRole = "give a role"
-	takeRole = "take a role"
+	act        = "act"
+	coordinate = "coordinate"
+	giveRole   = "give a role"
+	takeRole   = "take a role"
 )
 
 // Act is one of docket's kinds of act, such as "register criteria".
 func Act(kind string) Action { return Action(act + "\x00" + kind) }
+
+// Coordinate is one of clearing's acts that are a coordinator's, such as "release".
+func Coordinate(act string) Action { return Action(coordinate + "\x00" + act) }
 
 // GiveRole makes a person something in the house.
 func GiveRole(r HouseRole) Action { return Action(giveRole + "\x00" + string(r)) }
@@ -70,6 +81,8 @@ func (a Action) String() string {
 	switch name, word := a.parts(); name {
 	case act:
 		return word
+	case coordinate:
+		return coordinate + ": " + word
 	case giveRole, takeRole:
 		return strings.TrimSuffix(name, "role") + "role: " + word
 	default:
@@ -154,7 +167,7 @@ func question(who Principal, what Action, on Resource) Request {
 		r.Context = Attrs{"asker": a.Asker, "first": a.First, "second": a.Second}
 	default:
 		switch name {
-		case act:
+		case act, coordinate:
 			r.Context = Attrs{"act": word}
 		case giveRole, takeRole:
 			r.Context = Attrs{"role": word}

@@ -79,6 +79,10 @@ func columns() []column {
 		column{"registrar with a conflict, no member", Principal{Person: person("body", "ron", func(p *Person) {
 			p.House, p.ConflictsWith = []HouseRole{HouseRegistrar, HouseSecurityOfficer}, []proofhouse.OrganisationID{"lab"}
 		})}},
+		column{"coordinator cleared for red", Principal{Person: person("body", "cleo", func(p *Person) { p.House, p.Clearances = []HouseRole{HouseCoordinator}, []string{"TLP:RED"} })}},
+		column{"coordinator with a conflict", Principal{Person: person("body", "cord", func(p *Person) {
+			p.House, p.ConflictsWith = []HouseRole{HouseCoordinator}, []proofhouse.OrganisationID{"partners"}
+		})}},
 		column{"glass", Principal{Person: person("body", "gus", func(p *Person) { p.House = []HouseRole{HouseSecurityOfficer} })}},
 	)
 	for _, r := range proofhouse.Roles {
@@ -224,6 +228,15 @@ func rows() []row {
 		row{"approve a second time", Approve, func(who Principal) Resource {
 			return Asked{Case: taken, ID: "r", What: Export, Asker: "dora@lab", First: who.Person.Name()}
 		}},
+		row{"submit a finding", SubmitFinding, always(House{})},
+		row{"read a proof, red", ReadProof, always(Finding{ID: "f", By: "partners", Marking: proofhouse.Red})},
+		row{"read a project", ReadProject, always(Project{Purl: "pkg:npm/x", Finders: []proofhouse.OrganisationID{"partners", "testers"}})},
+		row{"coordinate: release", Coordinate("release"), always(Project{Purl: "pkg:npm/x", Finders: []proofhouse.OrganisationID{"partners", "testers"}})},
+	)
+	for _, what := range []Action{ViewFinding, ReadProof, TakeBackFinding, OfferPatch} {
+		all = append(all, row{what.String(), what, always(Finding{ID: "f", By: "partners", Marking: proofhouse.Amber})})
+	}
+	all = append(all,
 		row{"open a case", OpenCase, always(House{})},
 		row{"create an organisation", CreateOrganisation, always(House{})},
 		row{"read the register", ReadRegister, always(House{})},

@@ -12,17 +12,18 @@ import (
 type HouseRole string
 
 // The house's roles. In the cases of its own organisation's, a registrar takes
-// up what is new and a security officer may break the glass; an auditor reads
-// the register of people, and has no other role of the house.
+// up what is new and a security officer may break the glass; a coordinator looks after findings; an auditor reads
+// the register of people and what became of findings, and has no other role of the house.
 const (
 	Administrator        HouseRole = "administrator"
 	HouseRegistrar       HouseRole = "registrar"
 	HouseSecurityOfficer HouseRole = "security officer"
 	HouseAuditor         HouseRole = "auditor"
+	HouseCoordinator     HouseRole = "coordinator"
 )
 
 // HouseRoles are all of them.
-var HouseRoles = []HouseRole{Administrator, HouseRegistrar, HouseSecurityOfficer, HouseAuditor}
+var HouseRoles = []HouseRole{Administrator, HouseRegistrar, HouseSecurityOfficer, HouseAuditor, HouseCoordinator}
 
 // Validate says whether r is one of HouseRoles.
 func (r HouseRole) Validate() error {
@@ -102,6 +103,9 @@ func (p Person) Validate() error {
 func (o Organisation) Validate() error {
 	if err := ValidID("the organisation's id", string(o.ID)); err != nil {
 		return err
+	}
+	if o.ID == "house" {
+		return proofhouse.Errorf(proofhouse.Invalid, nil, "the house itself acts under the id house: choose another")
 	}
 	return ValidTitle("the organisation's title", o.Title)
 }

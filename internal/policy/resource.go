@@ -99,6 +99,39 @@ func (a Artifact) entity() Entity {
 	}
 }
 
+// Finding is a finding that an organisation brought.
+type Finding struct {
+	ID      string
+	By      proofhouse.OrganisationID
+	Marking proofhouse.Marking
+}
+
+func (Finding) kind() string       { return "finding" }
+func (Finding) inCase() *Case      { return nil }
+func (Finding) approval() Approval { return Approval{} }
+func (f Finding) entity() Entity {
+	return Entity{
+		Type: "Finding", ID: f.ID, Parents: []Entity{{Type: "Organisation", ID: string(f.By)}}, Attrs: Attrs{"marking": string(f.Marking)},
+	}
+}
+
+// Project is a project in which there are findings.
+type Project struct {
+	Purl    string
+	Finders []proofhouse.OrganisationID
+}
+
+func (Project) kind() string       { return "project" }
+func (Project) inCase() *Case      { return nil }
+func (Project) approval() Approval { return Approval{} }
+func (p Project) entity() Entity {
+	e := Entity{Type: "Project", ID: p.Purl}
+	for _, o := range p.Finders {
+		e.Parents = append(e.Parents, Entity{Type: "Organisation", ID: string(o)})
+	}
+	return e
+}
+
 // House is the house as a whole.
 type House struct{}
 

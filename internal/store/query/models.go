@@ -36,6 +36,15 @@ type GateInstance struct {
 	Version int64
 }
 
+type Named struct {
+	ID      string
+	Kind    string
+	Project string
+	Who     []byte
+	Seq     int64
+	MadeAt  int64
+}
+
 type Organisation struct {
 	Who       []byte
 	Look      []byte
@@ -49,6 +58,13 @@ type Person struct {
 	Look         []byte
 	Version      int64
 	Sealed       []byte
+}
+
+type Project struct {
+	ID      string
+	Version int64
+	Work    int64
+	Sealed  []byte
 }
 
 type Request struct {
