@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"reflect"
 	"strings"
 	"time"
 
@@ -34,6 +35,8 @@ type House struct {
 	People People
 	// Artifacts is what is sealed.
 	Artifacts Artifacts
+	// Clearing is what it knows of findings.
+	Clearing Clearing
 	// Record is what the public log and the bundles are asked for.
 	Record Record
 	// Now is the house's clock.
@@ -56,6 +59,7 @@ func New(h House) http.Handler {
 	cfg.SchemasPath = "/v1/schemas"
 	cfg.Components.SecuritySchemes = map[string]*huma.SecurityScheme{"token": {Type: "http", Scheme: "bearer", Description: "an API token of a person"}}
 	cfg.CreateHooks = nil // no links to schemas in answers
+	cfg.Components.Schemas = huma.NewMapRegistry("#/components/schemas/", schemaName)
 	api := humago.New(mux, cfg)
 	s := server{h, api}
 	s.setup()
@@ -66,7 +70,21 @@ func New(h House) http.Handler {
 	s.people()
 	s.artifacts()
 	s.destructions()
+	s.findings()
 	return headers(mux)
+}
+
+// schemaName names a type in the API's description. Cases and findings share words, such as report and window, so those of findings say
+// whose they are.
+func schemaName(t reflect.Type, hint string) string {
+	name := huma.DefaultSchemaNamer(t, hint)
+	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice {
+		t = t.Elem()
+	}
+	if strings.HasSuffix(t.PkgPath(), "/clearing") {
+		return "Clearing" + name
+	}
+	return name
 }
 
 // headers are on every answer.

@@ -79,22 +79,29 @@ func (h *House) Bundle(ctx context.Context, id proofhouse.CaseID, w io.Writer) e
 
 // logged waits until every entry of c has its place in the log, and gives a
 // size that covers them.
-func (h *House) logged(ctx context.Context, c docket.Case) (uint64, error) {
-	for patience := time.Now().Add(logPatience); ; {
+func (h *House) logged(ctx context.Context, c docket.Case) (size uint64, err error) {
+	if err := h.patiently(ctx, func() (bool, error) {
 		last, err := h.docket.Entries(ctx, c.ID, c.Version-1, 1)
-		if err != nil {
-			return 0, err
-		}
-		if len(last) == 1 && last[0].Index >= 0 {
-			return h.docket.Placed(ctx)
+		return len(last) == 1 && last[0].Index >= 0, err
+	}); err != nil {
+		return 0, err
+	}
+	return h.docket.Placed(ctx)
+}
+
+// patiently waits until the log has what there looks for.
+func (h *House) patiently(ctx context.Context, there func() (bool, error)) error {
+	for patience := time.Now().Add(logPatience); ; {
+		if is, err := there(); is || err != nil {
+			return err
 		}
 		if time.Now().After(patience) {
-			return 0, proofhouse.Errorf(proofhouse.Unavailable, nil, "the public log has not taken the last events yet: try again in a moment")
+			return proofhouse.Errorf(proofhouse.Unavailable, nil, "the public log has not taken the last events yet: try again in a moment")
 		}
 		h.sequencer.Wake()
 		select {
 		case <-ctx.Done():
-			return 0, ctx.Err()
+			return ctx.Err()
 		case <-time.After(10 * time.Millisecond):
 		}
 	}
@@ -185,7 +192,12 @@ func (h *House) Receipt(ctx context.Context, c docket.Case, seq int) ([]byte, er
 	if err != nil {
 		return nil, err
 	}
-	r, err := ledger.TakeReceipt(ctx, h.log, h.key, ledger.Waiting{Stream: e[0].Ledger.Stream, Seq: e[0].Ledger.Seq, Commitment: e[0].Ledger.Commitment()}, uint64(e[0].Index)) //nolint:gosec // it has a place
+	return h.receipt(ctx, e[0].Ledger, e[0].Index)
+}
+
+// receipt is the receipt for an entry that has a place in the log.
+func (h *House) receipt(ctx context.Context, e ledger.Entry, index int64) ([]byte, error) {
+	r, err := ledger.TakeReceipt(ctx, h.log, h.key, ledger.Waiting{Stream: e.Stream, Seq: e.Seq, Commitment: e.Commitment()}, uint64(index)) //nolint:gosec // it has a place
 	if err != nil {
 		return nil, err
 	}

@@ -5,10 +5,8 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
-	"time"
 
 	"proofhouse/internal/clearing"
-	"proofhouse/internal/ledger"
 	"proofhouse/internal/proofhouse"
 	"proofhouse/internal/target"
 )
@@ -63,16 +61,9 @@ func (b *Bench) Reproduce(ctx context.Context, proof []byte, runs int) (clearing
 	if err != nil {
 		return clearing.Reproduction{}, nil, err
 	}
-	key, err := ledger.OpenKey(b.app.Config.dir("keys"), keyName)
-	if err != nil && proofhouse.KindOf(err) != proofhouse.NotFound {
-		return clearing.Reproduction{}, nil, err
-	}
-	provider, err := b.app.Provider()
+	w, err := b.app.witness()
 	if err != nil {
 		return clearing.Reproduction{}, nil, err
-	}
-	w := clearing.Witness{
-		Key: key, Program: "proofhouse " + Version, Provider: provider.Name(), Isolation: string(provider.Strength()), Now: time.Now,
 	}
 	return w.Attest(ctx, b.boxes, clearing.Attempt{Proof: proof, Benign: benign, Runs: runs}, clearing.ReproductionPredicate{
 		Purl: b.Folder.Spec.Purl, Target: b.Archive, Rule: b.Folder.Spec.Rule(),

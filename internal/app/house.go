@@ -51,6 +51,7 @@ type House struct {
 	app       *App
 	db        *store.DB
 	docket    *store.Docket
+	findings  findings
 	keys      *vault.Records
 	artifacts *vault.Artifacts
 	carrying  sync.Mutex // held while a destruction is carried out
@@ -82,6 +83,7 @@ func (a *App) OpenHouse(ctx context.Context, cfg HouseConfig) (_ *House, err err
 	if err := errors.Join(h.docket.Reseal(ctx), h.docket.Order(ctx)); err != nil {
 		return nil, err
 	}
+	h.findings = a.findings(h.db, keys, h)
 	h.Registry = docket.Registry{Store: h.docket}
 	if cfg.Policies == "" {
 		h.guard, err = policy.NewGuard()
@@ -221,11 +223,12 @@ func (h *House) handler() http.Handler {
 	mux := http.NewServeMux()
 	cases := api.New(api.House{
 		Registry: h.Registry, Guard: h.guard, Record: h, Now: time.Now, Version: Version, Wake: h.sequencer.Wake,
-		Claim: h.Directory.Redeem, People: h.Directory, Artifacts: h,
+		Claim: h.Directory.Redeem, People: h.Directory, Artifacts: h, Clearing: h.findings,
 		Who: h.Directory.Authenticate,
 	})
 	mux.Handle("/v1/", cases)
 	mux.Handle("POST /v1/cases/{case}/artifacts", patient(cases))
+	mux.Handle("POST /v1/reports", patient(cases))
 	mux.Handle("GET /log/", http.StripPrefix("/log/", publicLog(h.app.Config.dir("log"))))
 	return mux
 }

@@ -70,6 +70,7 @@ type (
 		Cluster FindingID         `json:"cluster"`
 		Patch   PatchID           `json:"patch,omitempty"`
 		Text    proofhouse.Digest `json:"text"`
+		Archive proofhouse.Digest `json:"archive"`
 	}
 	// Release says that a person has sent a packet.
 	Release struct {
@@ -189,7 +190,7 @@ func (a Submit) apply(p *Project, by proofhouse.Actor, now time.Time) error {
 		return proofhouse.Errorf(proofhouse.Limit, nil, "%d findings of your organisation wait for this project already: send more when some of them are done", waiting)
 	}
 	p.Purl = purl
-	p.Findings = append(p.Findings, Finding{ID: a.ID, By: by, Aware: now, Claim: a.Claim, Files: a.Files})
+	p.Findings = append(p.Findings, Finding{ID: a.ID, Seq: p.Version + 1, By: by, Aware: now, Claim: a.Claim, Files: a.Files})
 	return nil
 }
 
@@ -238,7 +239,7 @@ func (a Propose) apply(p *Project, by proofhouse.Actor, now time.Time) error {
 			return err
 		}
 	}
-	p.Patches = append(p.Patches, Patch{ID: a.ID, For: a.For, By: by, At: now, Fix: a.Fix, Regression: a.Regression, After: a.After})
+	p.Patches = append(p.Patches, Patch{ID: a.ID, Seq: p.Version + 1, For: a.For, By: by, At: now, Fix: a.Fix, Regression: a.Regression, After: a.After})
 	return nil
 }
 
@@ -305,8 +306,8 @@ func (a Make) apply(p *Project, _ proofhouse.Actor, now time.Time) error {
 	switch {
 	case err != nil:
 		return err
-	case a.ID == "" || a.Text.Validate() != nil:
-		return invalid("a packet has a name and a text")
+	case a.ID == "" || a.Text.Validate() != nil || a.Archive.Validate() != nil:
+		return invalid("a packet has a name, a text and an archive")
 	}
 	for _, q := range p.Packets {
 		if slices.ContainsFunc(q.Members, func(id FindingID) bool { return slices.Contains(c.Members, id) }) {
@@ -320,7 +321,7 @@ func (a Make) apply(p *Project, _ proofhouse.Actor, now time.Time) error {
 			return refused("a packet takes the smallest verified patch, or none")
 		}
 	}
-	p.Packets = append(p.Packets, Packet{ID: a.ID, Cluster: c.ID, Members: c.Members, Patch: a.Patch, Text: a.Text, Made: now})
+	p.Packets = append(p.Packets, Packet{ID: a.ID, Cluster: c.ID, Members: c.Members, Patch: a.Patch, Text: a.Text, Archive: a.Archive, Made: now})
 	return nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"proofhouse/internal/ledger"
@@ -127,7 +128,7 @@ func (d *Desk) reproduce(ctx context.Context, p Project, id FindingID) (string, 
 	if err != nil {
 		return "", err
 	}
-	last := AttemptRecord{Verdict: r.Verdict, Reason: r.Reason, Signature: r.Signature, Frames: r.Frames, Runs: r.Runs, Broke: r.Broke}
+	last := AttemptRecord{Verdict: r.Verdict, Reason: r.Reason, Signature: r.Signature, Frames: r.Frames, Runs: r.Runs, Broke: r.Broke, Report: excerpt(r.Report)}
 	if envelope != nil {
 		if last.Statement, err = d.Shelf.Put(ctx, p.Purl, envelope); err != nil {
 			return "", err
@@ -149,6 +150,19 @@ func (d *Desk) reproduce(ctx context.Context, p Project, id FindingID) (string, 
 		return Event{f.By, Propose{ID: NewPatchID(), For: id, Fix: f.Files.Fix, Regression: f.Files.Regression}}, nil
 	}, d.Now())
 	return did, err
+}
+
+// maxExcerpt bounds what is kept of a break's report, in bytes.
+const maxExcerpt = 3000
+
+// excerpt is the beginning of a report, as lines of what shows.
+func excerpt(report string) string {
+	lines := strings.Split(strings.TrimRight(report, "\n"), "\n")
+	for i, l := range lines {
+		lines[i] = strings.TrimRight(printable(strings.ReplaceAll(l, "\t", "    "), maxWord), " ")
+	}
+	s := strings.Join(lines[:min(len(lines), packetReport)], "\n")
+	return strings.ToValidUTF8(s[:min(len(s), maxExcerpt)], "")
 }
 
 // attempt makes one reproduction and its statement.
@@ -444,8 +458,15 @@ func (d *Desk) Content(ctx context.Context, p Project, c Cluster, contact string
 			out.From, out.Proof = id, proof
 		}
 	}
+	f, err := p.Finding(out.From)
+	if err != nil {
+		return Content{}, err
+	}
+	out.Report = f.Last().Report
+	if out.Target, err = d.Shelf.Open(ctx, p.Purl, f.Files.Target); err != nil {
+		return Content{}, err
+	}
 	if best, ok := p.BestPatch(c); ok {
-		var err error
 		if out.Fix, err = d.checked(ctx, p.Purl, best.Fix); err != nil {
 			return Content{}, err
 		}

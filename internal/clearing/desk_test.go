@@ -129,6 +129,19 @@ func TestTenBecomeOne(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Log("\n" + text)
+	packed, err := content.Archive(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	z, err := zip.NewReader(bytes.NewReader(packed), int64(len(packed)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"packet.txt", "proof", "fix.diff", "regression.diff", "target/" + SpecFile} {
+		if _, err := z.Open(name); err != nil {
+			t.Errorf("the packet's archive: %v", err)
+		}
+	}
 	for _, want := range []string{"Reported 9 times by 3 independent finders", "Grace Hopper", "model-x", "Bank 0; Bank 1; Bank 2", "tests/"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the packet lacks %q", want)
@@ -140,7 +153,7 @@ func TestTenBecomeOne(t *testing.T) {
 		return err
 	}
 	packet := NewPacketID()
-	if err := do(Make{packet, clusters[0].ID, best.ID, put([]byte(text))}); err != nil {
+	if err := do(Make{packet, clusters[0].ID, best.ID, put([]byte(text)), put(packed)}); err != nil {
 		t.Fatal(err)
 	}
 	if err := do(Declare{Declaration{Closed: []Window{{From: "2026-11-01", Until: "2026-11-03", Why: "holiday"}}}}); err != nil {
@@ -156,7 +169,7 @@ func TestTenBecomeOne(t *testing.T) {
 	if err := do(Release{packet}); proofhouse.KindOf(err) != proofhouse.Conflict {
 		t.Errorf("released twice: %v", err)
 	}
-	if err := do(Make{NewPacketID(), clusters[0].ID, best.ID, put([]byte(text))}); proofhouse.KindOf(err) != proofhouse.Conflict {
+	if err := do(Make{NewPacketID(), clusters[0].ID, best.ID, put([]byte(text)), put(packed)}); proofhouse.KindOf(err) != proofhouse.Conflict {
 		t.Errorf("a second packet of the bug: %v", err)
 	}
 	if err := do(Reply{packet, Fixed, ""}); err != nil {

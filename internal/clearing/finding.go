@@ -153,6 +153,7 @@ func ProjectOf(purl string) (string, error) {
 // Finding is one claim and what became of it.
 type Finding struct {
 	ID    FindingID        `json:"id"`
+	Seq   int              `json:"seq"` // of the event that brought it
 	By    proofhouse.Actor `json:"by"`
 	Aware time.Time        `json:"aware"` // when it came in
 	Claim Claim            `json:"claim"`
@@ -172,6 +173,8 @@ type AttemptRecord struct {
 	Runs      int               `json:"runs"`
 	Broke     int               `json:"broke"`
 	Statement proofhouse.Digest `json:"statement,omitempty"`
+	// Report is the beginning of what the break printed, of what shows.
+	Report string `json:"report,omitempty"`
 }
 
 // State is what a finding is.

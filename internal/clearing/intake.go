@@ -104,9 +104,9 @@ const maxOther = 1 << 20
 // asBase64 are the content types that come as base64, and asText those that do not.
 var (
 	asBase64 = []string{"application/pdf", "application/zip", "application/gzip", "application/x-bzip2", "application/octet-stream"}
-	asText = []string{"text/plain", "text/markdown", "application/json"}
-	commit = regexp.MustCompile(`^[0-9a-fA-F]{7,64}$`)
-	cwe    = regexp.MustCompile(`^(?i)(CWE-[0-9]{1,5})\b`)
+	asText   = []string{"text/plain", "text/markdown", "application/json"}
+	commit   = regexp.MustCompile(`^[0-9a-fA-F]{7,64}$`)
+	cwe      = regexp.MustCompile(`^(?i)(CWE-[0-9]{1,5})\b`)
 )
 
 // Read is what the report claims and what it brings. The error is proofhouse.Invalid or proofhouse.Limit, and says which field.

@@ -1,8 +1,11 @@
 package clearing
 
 import (
+	"archive/zip"
+	"bytes"
 	"encoding/base64"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 
@@ -16,6 +19,8 @@ type Content struct {
 	// Proof is the shortest of the cluster's proofs, of the finding From.
 	From  FindingID
 	Proof []byte
+	// Target is the archive of the target's folder that From came with.
+	Target []byte
 	// Report is the break as the oracle told it; Fix and Regression the texts of the patch, nil without one.
 	Report          string
 	Patch           *Patch
@@ -97,6 +102,64 @@ func (c Content) Text() (string, error) {
 	}
 	w.para("A person read this before it was sent and answers: " + c.Contact + ".")
 	return w.String(), nil
+}
+
+// Archive is what goes out with the packet's text: the text, the target's folder, the input, and the patch with its test where there is one. It is pure: the same
+// content makes the same bytes.
+func (c Content) Archive(text string) ([]byte, error) {
+	var out bytes.Buffer
+	w := zip.NewWriter(&out)
+	name := "packet.txt"
+	if c.Project.Declaration.Or().Style == Markdown {
+		name = "packet.md"
+	}
+	for _, f := range []struct {
+		name string
+		b    []byte
+	}{{name, []byte(text)}, {"proof", c.Proof}, {"fix.diff", c.Fix}, {"regression.diff", c.Regression}} {
+		if len(f.b) == 0 {
+			continue
+		}
+		m, err := w.Create(f.name)
+		if err != nil {
+			return nil, err
+		}
+		if _, err := m.Write(f.b); err != nil {
+			return nil, err
+		}
+	}
+	target, err := zip.NewReader(bytes.NewReader(c.Target), int64(len(c.Target)))
+	if err != nil {
+		return nil, proofhouse.Errorf(proofhouse.Integrity, err, "the target's archive is not as it came")
+	}
+	// It was read as hostile when it came.
+	for _, f := range target.File {
+		if strings.HasSuffix(f.Name, "/") {
+			continue
+		}
+		if err := copyMember(w, f); err != nil {
+			return nil, err
+		}
+	}
+	if err := w.Close(); err != nil {
+		return nil, err
+	}
+	return out.Bytes(), nil
+}
+
+// copyMember copies a file of the target's archive below target/, without what else its header says.
+func copyMember(w *zip.Writer, f *zip.File) error {
+	r, err := f.Open()
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	m, err := w.Create("target/" + f.Name)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(m, io.LimitReader(r, maxUnpacked))
+	return err
 }
 
 // credits says how many found it, whom to name, and what models took part.

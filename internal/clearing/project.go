@@ -35,6 +35,7 @@ func NewPatchID() PatchID { return PatchID("patch-" + proofhouse.Token(10)) }
 // Patch is a candidate and what became of it.
 type Patch struct {
 	ID         PatchID           `json:"id"`
+	Seq        int               `json:"seq"` // of the event that brought it
 	For        FindingID         `json:"for"` // the finding that it was brought with
 	By         proofhouse.Actor  `json:"by"`
 	At         time.Time         `json:"at"`
@@ -76,8 +77,9 @@ type Packet struct {
 	Cluster FindingID   `json:"cluster"`
 	Members []FindingID `json:"members"` // as the packet was made
 	Patch   PatchID     `json:"patch,omitempty"`
-	// Text and Files are what goes out, by digest.
+	// Text and Archive are what goes out, by digest: the letter, and a ZIP archive with all that it speaks of.
 	Text     proofhouse.Digest `json:"text"`
+	Archive  proofhouse.Digest `json:"archive"`
 	Made     time.Time         `json:"made"`
 	Released time.Time         `json:"released,omitzero"`
 	By       proofhouse.Actor  `json:"by,omitzero"` // who released it

@@ -16,8 +16,8 @@ import (
 )
 
 func (c *console) finding() *cobra.Command {
-	cmd := &cobra.Command{Use: "finding", Short: "what somebody says is a vulnerability: reproduce it, tell duplicates"}
-	cmd.AddCommand(c.findingReproduce(), c.findingSort())
+	cmd := &cobra.Command{Use: "finding", Short: "what somebody says is a vulnerability: submit, reproduce, tell duplicates"}
+	cmd.AddCommand(c.findingSubmit(), c.findingList(), c.findingShow(), c.findingWithdraw(), c.findingReproduce(), c.findingSort())
 	return cmd
 }
 
@@ -191,7 +191,7 @@ func readProofs(files []string) ([]clearing.Named, error) {
 
 func (c *console) patch() *cobra.Command {
 	cmd := &cobra.Command{Use: "patch", Short: "hold patches to what they are to mend"}
-	cmd.AddCommand(c.patchCheck())
+	cmd.AddCommand(c.patchSubmit(), c.patchCheck())
 	return cmd
 }
 

@@ -37,7 +37,7 @@ type NewOrganisation struct {
 
 // GivenRole is a role of the house.
 type GivenRole struct {
-	Role policy.HouseRole `json:"role" enum:"administrator,registrar,security officer,auditor"`
+	Role policy.HouseRole `json:"role" enum:"administrator,registrar,security officer,auditor,coordinator"`
 }
 
 // Clearance is a compartment, or a marking.

@@ -1,0 +1,2 @@
+#include <stddef.h>
+int parse(const char *p, size_t n);
