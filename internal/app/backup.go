@@ -27,6 +27,9 @@ const (
 	backupVault    = "vault"
 )
 
+// vaultParts are the folders of the vault whose compartments have bodies: its own, those of cases and those of findings.
+var vaultParts = []string{"", "case", "finding"}
+
 // Backup is what a backup has.
 type Backup struct {
 	Format   string            `json:"format"`
@@ -65,14 +68,13 @@ func (a *App) Backup(ctx context.Context, folder, database string, now time.Time
 	if b.Rows, err = copyDatabase(ctx, database, "sqlite:"+filepath.Join(folder, backupDatabase), b.Leaves); err != nil {
 		return b, err
 	}
-	if b.Bodies, _, err = copyBodies(a.Config.dir("vault"), filepath.Join(folder, backupVault), everyBody); err != nil {
-		return b, err
+	for _, part := range vaultParts {
+		n, _, err := copyBodies(a.Config.dir("vault", part), filepath.Join(folder, backupVault, part), everyBody)
+		if err != nil {
+			return b, err
+		}
+		b.Bodies += n
 	}
-	ofCases, _, err := copyBodies(a.Config.dir("vault", "case"), filepath.Join(folder, backupVault, "case"), everyBody)
-	if err != nil {
-		return b, err
-	}
-	b.Bodies += ofCases
 	if b.Database, err = digestOf(filepath.Join(folder, backupDatabase)); err != nil {
 		return b, err
 	}
@@ -193,6 +195,7 @@ type Restored struct {
 	BodiesLeft int `json:"bodies_left"`
 	Cases      int `json:"cases"`    // whose every event was applied again
 	Events     int `json:"events"`   // of these
+	Projects   int `json:"projects"` // with findings, whose every event was applied again, too
 	House      int `json:"house"`    // entries of the register of people
 	Shredded   int `json:"shredded"` // cases whose key was destroyed
 	// Unopened are cases whose key is not here.
@@ -256,19 +259,22 @@ func (a *App) Restore(ctx context.Context, req RestoreRequest, now time.Time) (r
 	if err := h.checkAll(ctx, &r); err != nil {
 		return r, err
 	}
-	if r.Bodies, r.BodiesLeft, err = copyBodies(filepath.Join(req.Folder, backupVault), a.Config.dir("vault"), func(compartment, _ string) bool {
-		return exists(a.Config.dir("vault", compartment))
-	}); err != nil {
-		return r, err
+	for _, part := range vaultParts {
+		n, left, err := copyBodies(filepath.Join(req.Folder, backupVault, part), a.Config.dir("vault", part), func(compartment, body string) bool {
+			switch part {
+			case "case": // what was destroyed since has no head, and comes to nothing
+				return exists(a.Config.dir("keys", "artifact", compartment, strings.TrimSuffix(body, ".body")+".head"))
+			case "finding":
+				has, err := h.keys.Has(compartment)
+				return err == nil && has
+			}
+			return exists(a.Config.dir("vault", compartment))
+		})
+		if err != nil {
+			return r, err
+		}
+		r.Bodies, r.BodiesLeft = r.Bodies+n, r.BodiesLeft+left
 	}
-	// What was destroyed since has no head, and comes to nothing.
-	ofCases, left, err := copyBodies(filepath.Join(req.Folder, backupVault, "case"), a.Config.dir("vault", "case"), func(compartment, body string) bool {
-		return exists(a.Config.dir("keys", "artifact", compartment, strings.TrimSuffix(body, ".body")+".head"))
-	})
-	if err != nil {
-		return r, err
-	}
-	r.Bodies, r.BodiesLeft = r.Bodies+ofCases, r.BodiesLeft+left
 	if len(r.Lost) > 0 || len(r.Unopened) > 0 {
 		return r, proofhouse.Errorf(proofhouse.Failed, nil, "the house is put back, but %d leaves of the log are explained by no entry and the keys of %d cases are not here", len(r.Lost), len(r.Unopened))
 	}
@@ -296,7 +302,7 @@ func readBackup(folder string) (b Backup, err error) {
 
 // restorable says whether this data folder has the keys and nothing else of a house.
 func (a *App) restorable() error {
-	for _, pattern := range []string{"house.db", "log", filepath.Join("vault", "*", "*.body"), filepath.Join("vault", "case", "*", "*.body")} {
+	for _, pattern := range []string{"house.db", "log", filepath.Join("vault", "*", "*.body"), filepath.Join("vault", "case", "*", "*.body"), filepath.Join("vault", "finding", "*", "*.body")} {
 		if there, err := filepath.Glob(a.Config.dir(pattern)); err != nil || len(there) > 0 {
 			return proofhouse.Errorf(proofhouse.Conflict, err, "the data folder holds a house already: restore into one that has the keys and nothing else")
 		}
@@ -408,6 +414,9 @@ func (h *House) checkAll(ctx context.Context, r *Restored) error {
 			break
 		}
 		r.House += len(page)
+	}
+	if r.Projects, err = h.findings.check(ctx); err != nil {
+		return err
 	}
 	if r.Leaves, err = h.checkLeaves(ctx); err != nil {
 		return err

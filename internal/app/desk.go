@@ -24,7 +24,6 @@ const (
 // Desk works through the findings that wait in a house's database, in boxes: one process of a data folder at a time. It is not the process that serves
 // them, so that what speaks to the outside starts no boxes.
 type Desk struct {
-	app      *App
 	db       *store.DB
 	findings findings
 	lock     *os.File
@@ -33,11 +32,30 @@ type Desk struct {
 }
 
 // OpenDesk opens the desk on the house's database; "" is the file in the data folder, which must be there.
-func (a *App) OpenDesk(ctx context.Context, database string) (_ *Desk, err error) {
+func (a *App) OpenDesk(ctx context.Context, database string) (*Desk, error) {
+	w, err := a.witness()
+	if err != nil {
+		return nil, err
+	}
+	opened, err := a.Verifier()
+	if err != nil {
+		return nil, err
+	}
+	made, err := a.Builder(nil)
+	if err != nil {
+		return nil, err
+	}
+	return a.openDesk(ctx, database, w, func(f clearing.Folder) clearing.Workshop {
+		return &clearing.Boxes{Builder: made.(builder).Builder, Oracle: opened.(*verifier).oracle, Folder: f}
+	})
+}
+
+// openDesk opens a desk that works in workshops of any kind.
+func (a *App) openDesk(ctx context.Context, database string, w clearing.Witness, workshop func(clearing.Folder) clearing.Workshop) (_ *Desk, err error) {
 	if database == "" {
 		database = a.database()
 	}
-	d := &Desk{app: a, desks: map[string]*clearing.Desk{}}
+	d := &Desk{desks: map[string]*clearing.Desk{}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, d.Close())
@@ -53,22 +71,8 @@ func (a *App) OpenDesk(ctx context.Context, database string) (_ *Desk, err error
 		return nil, proofhouse.Errorf(proofhouse.Conflict, err, "a desk is at work in this data folder already")
 	}
 	d.findings = a.findings(d.db, a.Vault().Records(a.Config.dir("keys", "case")), nil)
-	w, err := a.witness()
-	if err != nil {
-		return nil, err
-	}
-	opened, err := a.Verifier()
-	if err != nil {
-		return nil, err
-	}
-	made, err := a.Builder(nil)
-	if err != nil {
-		return nil, err
-	}
 	d.make = func() *clearing.Desk {
-		return &clearing.Desk{Store: d.findings, Shelf: d.findings.files, Witness: w, Workshop: func(f clearing.Folder) clearing.Workshop {
-			return &clearing.Boxes{Builder: made.(builder).Builder, Oracle: opened.(*verifier).oracle, Folder: f}
-		}}
+		return &clearing.Desk{Store: d.findings, Shelf: d.findings.files, Witness: w, Workshop: workshop}
 	}
 	return d, nil
 }

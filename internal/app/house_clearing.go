@@ -243,22 +243,21 @@ func (f findings) Logged(ctx context.Context, purl string, seq int) ([]byte, err
 	return f.house.receipt(ctx, e, index)
 }
 
-// check holds each project to its entries.
-func (f findings) check(ctx context.Context) (projects, events int, err error) {
+// check holds each project to its entries, and says how many there are.
+func (f findings) check(ctx context.Context) (n int, err error) {
 	for after := ""; ; {
 		purls, next, err := f.Projects(ctx, after, 200)
 		if err != nil {
-			return projects, events, err
+			return n, err
 		}
 		for _, purl := range purls {
-			p, err := f.Project(ctx, purl)
-			if err != nil {
-				return projects, events, err
+			if _, err := f.Project(ctx, purl); err != nil {
+				return n, err
 			}
-			projects, events = projects+1, events+p.Version
 		}
+		n += len(purls)
 		if after = next; next == "" {
-			return projects, events, nil
+			return n, nil
 		}
 	}
 }

@@ -155,13 +155,21 @@ func (d *Desk) reproduce(ctx context.Context, p Project, id FindingID) (string, 
 // maxExcerpt bounds what is kept of a break's report, in bytes.
 const maxExcerpt = 3000
 
-// excerpt is the beginning of a report, as lines of what shows.
+// excerpt is what a person reads of a report: the stack at its beginning, and the lines by which a sanitizer says what was touched. Of each line it has what
+// shows.
 func excerpt(report string) string {
-	lines := strings.Split(strings.TrimRight(report, "\n"), "\n")
-	for i, l := range lines {
-		lines[i] = strings.TrimRight(printable(strings.ReplaceAll(l, "\t", "    "), maxWord), " ")
+	head, rest, _ := strings.Cut(strings.TrimSpace(report), "\n\n")
+	lines := strings.Split(head, "\n")
+	lines = lines[:min(len(lines), packetReport)]
+	for _, l := range strings.Split(rest, "\n") {
+		if strings.Contains(l, " of size ") || strings.Contains(l, " is located ") {
+			lines = append(lines, l)
+		}
 	}
-	s := strings.Join(lines[:min(len(lines), packetReport)], "\n")
+	for i, l := range lines {
+		lines[i] = printable(l, maxWord)
+	}
+	s := strings.Join(lines[:min(len(lines), 2*packetReport)], "\n")
 	return strings.ToValidUTF8(s[:min(len(s), maxExcerpt)], "")
 }
 

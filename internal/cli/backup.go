@@ -64,7 +64,7 @@ func (c *console) restore() *cobra.Command {
 
 func printRestored(w io.Writer, r app.Restored) {
 	fmt.Fprintf(w, "put back from the backup of %s: %d rows, %d sealed bodies\n", day(r.Backup.Made), r.Backup.Rows, r.Bodies)
-	fmt.Fprintf(w, "checked: %d cases, each of their %d events applied again; %d entries of the register of people;\n", r.Cases, r.Events, r.House)
+	fmt.Fprintf(w, "checked: %d cases, each of their %d events applied again, and %d projects with findings; %d entries of the register of people;\n", r.Cases, r.Events, r.Projects, r.House)
 	fmt.Fprintf(w, "  %d leaves of the public log, each the entry that the database has there; %d entries wait for the log\n", r.Leaves, r.Waiting)
 	if r.Shredded > 0 {
 		fmt.Fprintf(w, "%d cases do not open: their keys were destroyed\n", r.Shredded)

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -322,12 +321,19 @@ func printCluster(w io.Writer, v clusterView) {
 		rows = append(rows, []any{f.ID, f.By, day(f.Aware), f.Title})
 	}
 	table(w, rows...)
-	if len(v.Edges) > 0 {
-		fmt.Fprintln(w)
-		rows = [][]any{{"A", "B", "RELATION", "EVIDENCE"}}
-		for _, e := range v.Edges {
-			rows = append(rows, []any{e.A, e.B, e.Relation, evidence(e)})
+	same := 0
+	rows = [][]any{{"A", "B", "RELATION", "EVIDENCE"}}
+	for _, e := range v.Edges {
+		if e.Relation == clearing.Same && e.By == "" {
+			same++
+			continue
 		}
+		rows = append(rows, []any{e.A, e.B, e.Relation, evidence(e)})
+	}
+	if same > 0 {
+		fmt.Fprintf(w, "of %d pairs, %d are stopped by one least patch (--json has them)\n", len(v.Edges), same)
+	}
+	if len(rows) > 1 {
 		table(w, rows...)
 	}
 	for _, e := range v.Near {
@@ -398,7 +404,7 @@ func printMatrix(w io.Writer, v clusterView) {
 	for _, p := range proofs {
 		row := []any{p.Short()}
 		for _, q := range patches {
-			row = append(row, strings.TrimSpace(says[[2]proofhouse.Digest{p, q}]+" "))
+			row = append(row, says[[2]proofhouse.Digest{p, q}])
 		}
 		rows = append(rows, row)
 	}
