@@ -45,6 +45,10 @@ func TestScripts(t *testing.T) {
 	if data == "" {
 		data = t.TempDir()
 	}
+	examples, err := filepath.Abs("../../examples")
+	if err != nil {
+		t.Fatal(err)
+	}
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Setup: func(env *testscript.Env) error {
@@ -54,6 +58,7 @@ func TestScripts(t *testing.T) {
 				}
 			}
 			env.Setenv("PROOFHOUSE_DATA", data)
+			env.Setenv("EXAMPLES", examples)
 			env.Setenv("HOME", env.WorkDir)
 			return nil
 		},

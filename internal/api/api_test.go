@@ -90,6 +90,7 @@ func newHouse(t testing.TB, db *store.DB) *house {
 		Registry: docket.Registry{Store: cases},
 		People:   register,
 		Guard:    guard,
+		Clearing: empty{},
 		Who: func(_ context.Context, token string, _ time.Time) (policy.Person, error) {
 			p, ok := people[token]
 			if !ok {

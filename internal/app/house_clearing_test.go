@@ -433,19 +433,25 @@ func TestBadReports(t *testing.T) {
 		kind   proofhouse.Kind
 		says   string
 	}{
-		"no proof":            {func(r *clearing.Report) { r.Attachments = r.Attachments[:1] }, proofhouse.Invalid, "brings no input"},
-		"no target":           {func(r *clearing.Report) { r.Attachments = r.Attachments[1:] }, proofhouse.Invalid, "how the target is built"},
-		"two proofs":          {func(r *clearing.Report) { p := r.Attachments[1]; p.Filename = "b"; r.Attachments = append(r.Attachments, p) }, proofhouse.Invalid, "two attachments"},
-		"a name twice":        {func(r *clearing.Report) { r.Attachments = append(r.Attachments, r.Attachments[1]) }, proofhouse.Invalid, "another file of that name"},
-		"a path for a name":   {func(r *clearing.Report) { r.Attachments[1].Filename = "../proof" }, proofhouse.Invalid, "not a path"},
-		"no base64":           {func(r *clearing.Report) { r.Attachments[0].Data = "*" }, proofhouse.Invalid, "standard base64"},
-		"no archive":          {func(r *clearing.Report) { r.Attachments[0].Data = "QUJD" }, proofhouse.Invalid, ""},
-		"names that lead out": {func(r *clearing.Report) { r.Attachments[0].Data = zipped(map[string]string{"../x": "x", clearing.SpecFile: "x"}) }, proofhouse.Invalid, ""},
-		"no target.toml":      {func(r *clearing.Report) { r.Attachments[0].Data = zipped(map[string]string{"x": "x"}) }, proofhouse.Invalid, clearing.SpecFile},
-		"no version":          {func(r *clearing.Report) { r.Purl = project }, proofhouse.Invalid, "names no version"},
-		"another version":     {func(r *clearing.Report) { r.Purl = project + "@2.0" }, proofhouse.Invalid, "a finding is of one version"},
-		"no word on AI":       {func(r *clearing.Report) { r.AI = "" }, proofhouse.Invalid, "ai_use"},
-		"a hidden direction":  {func(r *clearing.Report) { r.Title = "a\u202eb" }, proofhouse.Invalid, "title"},
+		"no proof":  {func(r *clearing.Report) { r.Attachments = r.Attachments[:1] }, proofhouse.Invalid, "brings no input"},
+		"no target": {func(r *clearing.Report) { r.Attachments = r.Attachments[1:] }, proofhouse.Invalid, "how the target is built"},
+		"two proofs": {func(r *clearing.Report) {
+			p := r.Attachments[1]
+			p.Filename = "b"
+			r.Attachments = append(r.Attachments, p)
+		}, proofhouse.Invalid, "two attachments"},
+		"a name twice":      {func(r *clearing.Report) { r.Attachments = append(r.Attachments, r.Attachments[1]) }, proofhouse.Invalid, "another file of that name"},
+		"a path for a name": {func(r *clearing.Report) { r.Attachments[1].Filename = "../proof" }, proofhouse.Invalid, "not a path"},
+		"no base64":         {func(r *clearing.Report) { r.Attachments[0].Data = "*" }, proofhouse.Invalid, "standard base64"},
+		"no archive":        {func(r *clearing.Report) { r.Attachments[0].Data = "QUJD" }, proofhouse.Invalid, ""},
+		"names that lead out": {func(r *clearing.Report) {
+			r.Attachments[0].Data = zipped(map[string]string{"../x": "x", clearing.SpecFile: "x"})
+		}, proofhouse.Invalid, ""},
+		"no target.toml":     {func(r *clearing.Report) { r.Attachments[0].Data = zipped(map[string]string{"x": "x"}) }, proofhouse.Invalid, clearing.SpecFile},
+		"no version":         {func(r *clearing.Report) { r.Purl = project }, proofhouse.Invalid, "names no version"},
+		"another version":    {func(r *clearing.Report) { r.Purl = project + "@2.0" }, proofhouse.Invalid, "a finding is of one version"},
+		"no word on AI":      {func(r *clearing.Report) { r.AI = "" }, proofhouse.Invalid, "ai_use"},
+		"a hidden direction": {func(r *clearing.Report) { r.Title = "a\u202eb" }, proofhouse.Invalid, "title"},
 		"a patch that is none": {func(r *clearing.Report) {
 			r.Attachments = append(r.Attachments, clearing.Attachment{Filename: "fix", Type: clearing.OfPatch, ContentType: "text/plain", Data: "hello"})
 		}, proofhouse.Invalid, ""},
