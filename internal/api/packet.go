@@ -136,17 +136,18 @@ func (s server) projects() {
 		description: "For coordinators: what the project says in its file of window, capacity, style and threat model. The project needs no account, and no finding.",
 	}, func(ctx context.Context, who policy.Person, in declareIn) (*projectOut, error) {
 		a := clearing.Declare{}
-		p, err := find(ctx, who, in.Purl, policy.Coordinate(clearing.NameOf(a)))
-		if err != nil {
+		if _, err := find(ctx, who, in.Purl, policy.Coordinate(clearing.NameOf(a))); err != nil {
 			return nil, err
 		}
+		var err error
 		if a.Declaration, err = clearing.ParseDeclaration([]byte(in.Body.TOML)); err != nil {
 			return nil, err
 		}
 		if purl, err := clearing.ProjectOf(in.Purl + "@0"); err != nil || purl != in.Purl {
 			return nil, proofhouse.Errorf(proofhouse.Invalid, err, "%q is not a project: write a package URL without a version, such as pkg:npm/minimist", in.Purl)
 		}
-		if p, err = s.change(ctx, in.Purl, clearing.Event{By: coordinator(who), Act: a}); err != nil {
+		p, err := s.change(ctx, in.Purl, clearing.Event{By: coordinator(who), Act: a})
+		if err != nil {
 			return nil, err
 		}
 		return s.projectView(p), nil

@@ -514,7 +514,7 @@ func TestTAP(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ask := func(method, path string, body []byte) (*http.Response, map[string]any) {
+	ask := func(method, path string, body []byte) (status int, link string, v map[string]any) {
 		req, err := http.NewRequestWithContext(t.Context(), method, s.url+path, bytes.NewReader(body))
 		if err != nil {
 			t.Fatal(err)
@@ -526,22 +526,21 @@ func TestTAP(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer resp.Body.Close()
-		var v map[string]any
 		if err := json.NewDecoder(resp.Body).Decode(&v); err != nil {
 			t.Fatal(err)
 		}
-		return resp, v
+		return resp.StatusCode, resp.Header.Get("Link"), v
 	}
-	resp, v := ask(http.MethodPost, "/v1/reports", body)
+	status, link, v := ask(http.MethodPost, "/v1/reports", body)
 	receipt, _ := v["receipt"].(string)
-	if want := "</v1/submissions/" + receipt + `>; rel="monitor"`; resp.StatusCode != http.StatusAccepted || resp.Header.Get("Link") != want || receipt == "" {
-		t.Fatal(resp.StatusCode, resp.Header, v)
+	if want := "</v1/submissions/" + receipt + `>; rel="monitor"`; status != http.StatusAccepted || link != want || receipt == "" {
+		t.Fatal(status, link, v)
 	}
-	if _, v := ask(http.MethodGet, "/v1/submissions/"+receipt, nil); v["status"] != "queued" || v["receipt"] != receipt {
+	if _, _, v := ask(http.MethodGet, "/v1/submissions/"+receipt, nil); v["status"] != "queued" || v["receipt"] != receipt {
 		t.Error(v)
 	}
 	s.works(t, "")
-	if _, v := ask(http.MethodGet, "/v1/submissions/"+receipt, nil); v["status"] != "done" || v["state"] != "confirmed" {
+	if _, _, v := ask(http.MethodGet, "/v1/submissions/"+receipt, nil); v["status"] != "done" || v["state"] != "confirmed" {
 		t.Error(v)
 	}
 	f, err := s.as("pat").Finding(t.Context(), clearing.FindingID(receipt))
