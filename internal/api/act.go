@@ -111,7 +111,7 @@ func act[A docket.Act](s server) {
 			return nil, err
 		}
 		now := s.Now()
-		c, seq, err := s.Registry.Do(ctx, in.Case, e, at, in.request(who, in.Case, name, e.By.Role, in.Body), now)
+		c, seq, err := s.Registry.Do(ctx, in.Case, e, at, in.request(who, in.Case, name, e.By.Role, said(in.Body)), now)
 		if err != nil {
 			if at != 0 && at != c.Version && proofhouse.KindOf(err) == proofhouse.Conflict {
 				err = huma.Error412PreconditionFailed(proofhouse.PublicOf(err))
@@ -134,6 +134,16 @@ func act[A docket.Act](s server) {
 		text, _ := c.ToSign(e)
 		return &textOut{wire.Text{Text: string(text), Digest: proofhouse.DigestOf(text)}}, nil
 	})
+}
+
+// said is what an act says, by which a request that is sent again is known. The
+// salt of a report says nothing: its sender draws it anew each time, and the first stands.
+func said(a docket.Act) docket.Act {
+	if r, ok := a.(docket.FileReport); ok {
+		r.Salt = docket.Salt{}
+		return r
+	}
+	return a
 }
 
 // event is the act by who, in the first of its roles that may do it, or the one

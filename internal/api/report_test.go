@@ -104,3 +104,23 @@ func TestReport(t *testing.T) {
 		t.Errorf("a version that nobody published is %d %s", status, answer)
 	}
 }
+
+// TestReportRepeated files a report again under the same key, with a salt drawn anew as the command does: one version is
+// there, with the first salt. Another report, or a tier that reads more, is another request.
+func TestReportRepeated(t *testing.T) {
+	h := newHouse(t, storetest.Open(t))
+	id := h.opened(t)
+	file := func(r docket.Report, salt byte) (wire.Done, error) {
+		return h.as("eve").Do(t.Context(), id, docket.FileReport{Report: r, Salt: docket.Salt{salt}}, wire.Options{Key: "report"})
+	}
+	first := must[wire.Done](t)(file(tiered(), 1))
+	again := must[wire.Done](t)(file(tiered(), 2))
+	if again.Seq != first.Seq || len(again.Case.Reports) != 1 || again.Case.Reports[0].Commitment != first.Case.Reports[0].Commitment {
+		t.Errorf("filed again: event %d and then %d, %+v", first.Seq, again.Seq, again.Case.Reports)
+	}
+	other := tiered()
+	other.Paragraphs[0].Tiers = []docket.Tier{docket.DeveloperTier}
+	if _, err := file(other, 1); proofhouse.KindOf(err) != proofhouse.Conflict {
+		t.Errorf("another report under the same key: %v", err)
+	}
+}
