@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -550,7 +551,8 @@ func TestTAP(t *testing.T) {
 	}
 }
 
-// TestFlood lets one finder send many reports at once beside two others who send one each: all are kept, and the others do not wait for the flood.
+// TestFlood lets one finder send many reports at once beside two others who send one each: all are kept, and the others do not wait for the flood. FLOOD=10000 in the
+// environment sends as many, and with -v it says how long they took.
 func TestFlood(t *testing.T) {
 	s := serveHouse(t, t.TempDir(), "")
 	s.finders(t)
@@ -563,20 +565,31 @@ func TestFlood(t *testing.T) {
 		t.Fatal(err)
 	}
 	var work sync.WaitGroup
-	const senders, each = 8, 25
+	const senders = 8
+	each := 25
+	if n, err := strconv.Atoi(os.Getenv("FLOOD")); err == nil {
+		each = n / senders
+	}
+	took := make([]time.Duration, senders*each)
+	began := time.Now()
 	for i := range senders {
 		work.Go(func() {
 			for j := range each {
 				r := filing(t, fmt.Sprintf("Nxxxxxxxxxxx%d-%d", i, j), func(r *clearing.Report) {
 					r.Attachments[0].Data, r.Attachments[0].Digest = "", f.Files.Target
 				})
+				sent := time.Now()
 				if _, err := s.as("pat").Submit(t.Context(), r, ""); err != nil {
 					t.Error(err)
 				}
+				took[i*each+j] = time.Since(sent)
 			}
 		})
 	}
 	work.Wait()
+	slices.Sort(took)
+	t.Logf("%d reports by %d senders in %s: %.0f an hour; half within %s, 99 of 100 within %s, the last %s", len(took), senders, time.Since(began).Round(time.Millisecond),
+		float64(len(took))/time.Since(began).Hours(), took[len(took)/2], took[len(took)*99/100], took[len(took)-1])
 	var late []clearing.FindingID
 	for _, who := range []string{"carl", "trudy"} {
 		got, err := s.as(who).Submit(t.Context(), filing(t, "Mxxxxxxxxxxx", nil), "")

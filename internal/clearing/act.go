@@ -160,7 +160,7 @@ func (p *Project) finding(id FindingID) (*Finding, error) {
 }
 
 // maxWaiting is how many findings of one organisation may wait in one project. What is beyond it is refused, not lost: it was never taken.
-const maxWaiting = 10_000
+const maxWaiting = 20_000
 
 func (a Submit) apply(p *Project, by proofhouse.Actor, now time.Time) error {
 	if err := a.Claim.Validate(); err != nil {
