@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -620,5 +621,98 @@ func TestFlood(t *testing.T) {
 		if !slices.Contains(order, id) {
 			t.Errorf("%s waits behind the flood: %v", id, order)
 		}
+	}
+}
+
+// TestDeskProcess is the desk of TestDeskKilled in a process of its own.
+func TestDeskProcess(t *testing.T) {
+	data := os.Getenv("DESK_DATA")
+	if data == "" {
+		t.Skip("TestDeskKilled runs it")
+	}
+	a, err := Open(t.Context(), Config{Data: data, HouseKey: filepath.Join(data, "keys", "house.key")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	d, err := a.openDesk(t.Context(), os.Getenv("DESK_DATABASE"), clearing.Witness{Program: "test", Now: time.Now}, func(clearing.Folder) clearing.Workshop { return toy{} })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	if err := d.Run(t.Context(), true, func(string, string) {}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestDeskKilled kills the desk again and again while it works: nothing is lost or done twice, and the end is what it is without.
+func TestDeskKilled(t *testing.T) {
+	storetest.EachAddress(t, func(t *testing.T, database string) {
+		data := t.TempDir()
+		s := serveHouse(t, data, database)
+		s.finders(t)
+		s.tenReports(t)
+		kills, version := 0, 0
+		for {
+			cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestDeskProcess$")
+			cmd.Env = append(os.Environ(), "DESK_DATA="+data, "DESK_DATABASE="+database)
+			var said bytes.Buffer
+			cmd.Stdout, cmd.Stderr = &said, &said
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			done := make(chan error, 1)
+			go func() { done <- cmd.Wait() }()
+			// Each time it does something, and then is killed.
+			killed := false
+			for !killed {
+				select {
+				case err := <-done:
+					if err != nil {
+						t.Fatalf("%v\n%s", err, said.String())
+					}
+					s.asWithoutKills(t, kills)
+					return
+				case <-time.After(2 * time.Millisecond):
+				}
+				p, err := s.findings.Project(t.Context(), project)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if p.Version > version && kills < 12 {
+					version, killed = p.Version, true
+					if err := cmd.Process.Kill(); err != nil {
+						t.Fatal(err)
+					}
+					<-done
+					kills++
+				}
+			}
+		}
+	})
+}
+
+// asWithoutKills holds a project to what the desk makes of it undisturbed.
+func (s *served) asWithoutKills(t *testing.T, kills int) {
+	t.Helper()
+	p, err := s.findings.Project(t.Context(), project)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d kills, %d events", kills, p.Version)
+	if kills < 5 {
+		t.Errorf("it was killed %d times only", kills)
+	}
+	for _, f := range p.Findings {
+		if len(f.Attempts) != 1 {
+			t.Errorf("%s was tried %d times", f.ID, len(f.Attempts))
+		}
+	}
+	c := p.Clusters()
+	if len(c) != 1 || len(c[0].Members) != 9 || len(p.Patches) != 2 {
+		t.Fatalf("%+v, %d patches", c, len(p.Patches))
+	}
+	if best, ok := p.BestPatch(c[0]); !ok || best.For != p.Findings[1].ID {
+		t.Errorf("the best patch is %+v", best)
 	}
 }

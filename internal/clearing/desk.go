@@ -87,6 +87,9 @@ func (d *Desk) Work(ctx context.Context, purl string) (string, error) {
 	if id, ok := p.Next(); ok {
 		return d.reproduce(ctx, p, id)
 	}
+	if did, err := d.offer(ctx, p); did != "" || err != nil {
+		return did, err
+	}
 	for _, q := range p.Patches {
 		c, err := p.Cluster(q.For)
 		if err != nil {
@@ -139,17 +142,28 @@ func (d *Desk) reproduce(ctx context.Context, p Project, id FindingID) (string, 
 	}, d.Now()); err != nil {
 		return "", err
 	}
-	did := fmt.Sprintf("%s: %s: %s", id, r.Verdict, r.Reason)
-	if r.Verdict != Confirmed || f.Files.Fix == "" {
-		return did, nil
+	return fmt.Sprintf("%s: %s: %s", id, r.Verdict, r.Reason), nil
+}
+
+// offer offers the patch that a confirmed finding came with, as its finder. It is a step of its own, since a desk may be killed after each.
+func (d *Desk) offer(ctx context.Context, p Project) (string, error) {
+	offered := func(p Project, f Finding) bool {
+		return slices.ContainsFunc(p.Patches, func(q Patch) bool { return q.For == f.ID && q.Fix == f.Files.Fix })
 	}
-	_, _, err = d.Store.Change(ctx, p.Purl, Request{}, func(now Project) (Event, error) {
-		if slices.ContainsFunc(now.Patches, func(q Patch) bool { return q.For == id && q.Fix == f.Files.Fix }) {
-			return Event{}, nil
+	for _, f := range p.Confirmed() {
+		if f.Files.Fix == "" || offered(p, f) {
+			continue
 		}
-		return Event{f.By, Propose{ID: NewPatchID(), For: id, Fix: f.Files.Fix, Regression: f.Files.Regression}}, nil
-	}, d.Now())
-	return did, err
+		a := Propose{ID: NewPatchID(), For: f.ID, Fix: f.Files.Fix, Regression: f.Files.Regression}
+		_, _, err := d.Store.Change(ctx, p.Purl, Request{}, func(now Project) (Event, error) {
+			if offered(now, f) {
+				return Event{}, nil
+			}
+			return Event{f.By, a}, nil
+		}, d.Now())
+		return fmt.Sprintf("%s: %s came with it", f.ID, a.ID), err
+	}
+	return "", nil
 }
 
 // maxExcerpt bounds what is kept of a break's report, in bytes.

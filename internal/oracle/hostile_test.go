@@ -110,6 +110,13 @@ func TestHostile(t *testing.T) {
 			if v.Outcome.Counts() && ev.Report == "" || strings.Contains(ev.Report, againstFixed) {
 				t.Errorf("the report of a success is %q: it says what broke, and nothing of the fixed build", ev.Report)
 			}
+			if want, ok := map[Outcome]int{Solved: 2, NoBreak: 0}[c.want]; ok && c.rule.Symptom == Crash {
+				// A finding's proof is read the same way.
+				sight, err := o.Observe(t.Context(), Subject{tgt.Language, tgt.Vulnerable, c.rule}, []byte(c.input), 2)
+				if err != nil || sight.Broke() != want {
+					t.Errorf("as a finding's proof it broke %d times, not %d: %v", sight.Broke(), want, err)
+				}
+			}
 			n, err := o.cfg.Quarantine.Count()
 			if survived := c.want == SurvivesFix; err != nil || (n == 1) != survived {
 				t.Errorf("%d in the quarantine, %v", n, err)
