@@ -55,11 +55,7 @@ func clusterView(p clearing.Project, id clearing.FindingID) (*clusterOut, error)
 			proofs[f.Files.Proof] = true
 		}
 	}
-	for _, e := range p.Edges() {
-		if slices.Contains(c.Members, e.A) && slices.Contains(c.Members, e.B) {
-			out.Edges = append(out.Edges, e)
-		}
-	}
+	out.Edges = append(out.Edges, p.Edges(c)...)
 	out.Near = append(out.Near, p.Possible(c)...)
 	for _, q := range p.Patches {
 		if slices.Contains(c.Members, q.For) {

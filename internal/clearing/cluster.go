@@ -2,7 +2,9 @@ package clearing
 
 import (
 	"cmp"
+	"maps"
 	"slices"
+	"strings"
 
 	"proofhouse/internal/proofhouse"
 )
@@ -82,50 +84,148 @@ type Cluster struct {
 // and 4.2.11). That another patch, such as a check in one caller, stops only one of them does not part them; only verified
 // patches may be asked, since one that hides breaks would make everything the same.
 func Compare(known []Known, cells []Cell) []Edge {
-	stops := map[proofhouse.Digest]map[proofhouse.Digest]bool{} // by patch, then proof
-	for _, c := range cells {
-		if stops[c.Patch] == nil {
-			stops[c.Patch] = map[proofhouse.Digest]bool{}
-		}
-		stops[c.Patch][c.Proof] = c.Stops
-	}
+	of := rowsOf(cells)
 	var edges []Edge
 	for i, a := range known {
 		for _, b := range known[i+1:] {
-			e := Edge{A: a.ID, B: b.ID, Relation: Unrelated}
-			for _, of := range stops {
-				x, tried := of[a.Proof]
-				y, too := of[b.Proof]
-				switch {
-				case !tried || !too:
-				case x && y:
-					e.Both++
-				case x:
-					e.OnlyA++
-				case y:
-					e.OnlyB++
-				}
-			}
-			switch {
-			case a.Proof == b.Proof && a.Bucket.Purl == b.Bucket.Purl:
-				e.Relation = Same
-			case e.Both > 0:
-				e.Relation = Same
-			case e.OnlyA > 0 && e.OnlyB > 0:
-				e.Relation = Different
-			case a.Bucket.Propose(b.Bucket):
-				e.Relation = Possible
-			}
-			edges = append(edges, e)
+			edges = append(edges, of.edge(a, b))
 		}
 	}
 	return edges
+}
+
+// rows are what patches do to a proof, by proof and then patch: whether they stop it.
+type rows map[proofhouse.Digest]map[proofhouse.Digest]bool
+
+func rowsOf(cells []Cell) rows {
+	of := rows{}
+	for _, c := range cells {
+		if of[c.Proof] == nil {
+			of[c.Proof] = map[proofhouse.Digest]bool{}
+		}
+		of[c.Proof][c.Patch] = c.Stops
+	}
+	return of
+}
+
+// edge is the evidence between two findings.
+func (of rows) edge(a, b Known) Edge {
+	e := Edge{A: a.ID, B: b.ID, Relation: Unrelated}
+	other := of[b.Proof]
+	for patch, x := range of[a.Proof] {
+		y, tried := other[patch]
+		switch {
+		case !tried:
+		case x && y:
+			e.Both++
+		case x:
+			e.OnlyA++
+		case y:
+			e.OnlyB++
+		}
+	}
+	switch {
+	case a.Proof == b.Proof && a.Bucket.Purl == b.Bucket.Purl:
+		e.Relation = Same
+	case e.Both > 0:
+		e.Relation = Same
+	case e.OnlyA > 0 && e.OnlyB > 0:
+		e.Relation = Different
+	case a.Bucket.Propose(b.Bucket):
+		e.Relation = Possible
+	}
+	return e
+}
+
+// row is what patches do to a proof as one word, and whether any stops it.
+func (of rows) row(proof proofhouse.Digest) (word string, stopped bool) {
+	var b strings.Builder
+	for _, patch := range slices.Sorted(maps.Keys(of[proof])) {
+		b.WriteString(string(patch))
+		if of[proof][patch] {
+			stopped = true
+			b.WriteString("+")
+		}
+	}
+	return b.String(), stopped
+}
+
+// Group is Clusters for many findings: those that no evidence tells apart, and of which no person said anything, are taken as one, so that ten thousand reports of one
+// bug cost what a few do. It is pure, and gives the same groups; Merged has an edge for each finding beyond the first of its kind.
+func Group(known []Known, cells []Cell, decisions []Decision) []Cluster {
+	of := rowsOf(cells)
+	decided, spoken := map[FindingID]bool{}, map[proofhouse.Digest]bool{}
+	for _, d := range decisions {
+		decided[d.A], decided[d.B] = true, true
+	}
+	for _, k := range known {
+		spoken[k.Proof] = spoken[k.Proof] || decided[k.ID]
+	}
+	kinds := map[string][]Known{}
+	var order, alone []string
+	for _, k := range known {
+		word, stopped := of.row(k.Proof)
+		switch {
+		case decided[k.ID]:
+			word = "finding " + string(k.ID)
+		case !stopped: // nothing joins it but its own proof
+			word = "proof " + string(k.Proof) + " " + k.Bucket.Purl
+		}
+		switch {
+		case kinds[word] != nil:
+		case stopped || spoken[k.Proof]:
+			order = append(order, word)
+		default:
+			alone = append(alone, word)
+		}
+		kinds[word] = append(kinds[word], k)
+	}
+	first, weights := make([]Known, len(order)), make([]int, len(order))
+	for i, word := range order {
+		first[i], weights[i] = kinds[word][0], len(kinds[word])
+	}
+	out := clusters(first, weights, Compare(first, cells), decisions)
+	kindOf := map[FindingID]string{}
+	for i, word := range order {
+		kindOf[first[i].ID] = word
+	}
+	for _, word := range alone {
+		out = append(out, Cluster{Members: []FindingID{kinds[word][0].ID}})
+		kindOf[kinds[word][0].ID] = word
+	}
+	at := map[FindingID]int{}
+	for i, k := range known {
+		at[k.ID] = i
+	}
+	byAge := func(a, b FindingID) int { return cmp.Compare(at[a], at[b]) }
+	for i := range out {
+		c := &out[i]
+		for _, rep := range slices.Clone(c.Members) {
+			kind := kinds[kindOf[rep]]
+			for _, k := range kind[1:] {
+				c.Members, c.Merged = append(c.Members, k.ID), append(c.Merged, of.edge(kind[0], k))
+			}
+		}
+		slices.SortFunc(c.Members, byAge)
+		c.ID = c.Members[0]
+	}
+	slices.SortFunc(out, func(a, b Cluster) int { return byAge(a.ID, b.ID) })
+	return out
 }
 
 // Clusters groups findings, which come oldest first, by edges and by what people decided. It is pure. Two groups become one only where more of
 // the pairs across are the same than not, none is different, and no person keeps a pair apart: a merge that
 // hides a bug costs more than one that was missed, so nothing follows from a chain of likenesses alone.
 func Clusters(known []Known, edges []Edge, decisions []Decision) []Cluster {
+	weights := make([]int, len(known))
+	for i := range weights {
+		weights[i] = 1
+	}
+	return clusters(known, weights, edges, decisions)
+}
+
+// clusters is Clusters of findings each of which stands for as many as its weight.
+func clusters(known []Known, weights []int, edges []Edge, decisions []Decision) []Cluster {
 	index := map[FindingID]int{}
 	for i, k := range known {
 		index[k.ID] = i
@@ -167,15 +267,16 @@ func Clusters(known []Known, edges []Edge, decisions []Decision) []Cluster {
 		best, x, y := 0.0, -1, -1
 		for i := range group {
 			for j := i + 1; j < len(group); j++ {
-				same, bound, apart := 0, false, false
+				same, all, bound, apart := 0, 0, false, false
 				for _, a := range group[i] {
 					for _, b := range group[j] {
-						l := links[a][b]
+						l, weight := links[a][b], weights[a]*weights[b]
+						all += weight
 						switch l.relation {
 						case Different:
 							apart = true
 						case Same:
-							same++
+							same += weight
 							bound = bound || l.person
 						case Possible, Unrelated:
 						}
@@ -184,7 +285,7 @@ func Clusters(known []Known, edges []Edge, decisions []Decision) []Cluster {
 				if apart || person && !bound {
 					continue
 				}
-				share := float64(same) / float64(len(group[i])*len(group[j]))
+				share := float64(same) / float64(all)
 				if bound {
 					share += 1
 				}

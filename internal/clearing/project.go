@@ -136,25 +136,50 @@ func (p Project) known() []Known {
 	return all
 }
 
-// Edges are the evidence between all confirmed findings. Parts of patches that were refused since count no more.
-func (p Project) Edges() []Edge {
-	live := map[proofhouse.Digest]bool{}
+// live are the cells that count. Parts of patches that were refused since count no more.
+func (p Project) live() []Cell {
+	parts := map[proofhouse.Digest]bool{}
 	for _, q := range p.Parts {
 		if q.Part != "" && usable(p, q.Fix) {
-			live[q.Part] = true
+			parts[q.Part] = true
 		}
 	}
 	var cells []Cell
 	for _, c := range p.Cells {
-		if live[c.Patch] {
+		if parts[c.Patch] {
 			cells = append(cells, c)
 		}
 	}
-	return Compare(p.known(), cells)
+	return cells
 }
 
 // Clusters are the confirmed findings by what one fix mends.
-func (p Project) Clusters() []Cluster { return Clusters(p.known(), p.Edges(), p.Decisions) }
+func (p Project) Clusters() []Cluster { return Group(p.known(), p.live(), p.Decisions) }
+
+// Bounds of what a person is shown of a cluster.
+const (
+	maxShownMembers = 64
+	maxShownEdges   = 200
+)
+
+// Edges are the evidence between the first members of a cluster, 64 at most.
+func (p Project) Edges(c Cluster) []Edge {
+	shown := c.Members[:min(len(c.Members), maxShownMembers)]
+	edges := Compare(slices.DeleteFunc(p.known(), func(k Known) bool { return !slices.Contains(shown, k.ID) }), p.live())
+	said := map[[2]FindingID]Decision{}
+	for _, d := range p.Decisions {
+		said[[2]FindingID{d.A, d.B}], said[[2]FindingID{d.B, d.A}] = d, d
+	}
+	for i, e := range edges {
+		if d, ok := said[[2]FindingID{e.A, e.B}]; ok {
+			edges[i].By, edges[i].Reason, edges[i].Relation = d.By, d.Reason, Different
+			if d.Same {
+				edges[i].Relation = Same
+			}
+		}
+	}
+	return edges
+}
 
 // Cluster is the one that a finding is in; a finding that is not confirmed is in none.
 func (p Project) Cluster(id FindingID) (Cluster, error) {
@@ -166,12 +191,23 @@ func (p Project) Cluster(id FindingID) (Cluster, error) {
 	return Cluster{}, proofhouse.Errorf(proofhouse.NotFound, nil, "the finding is not confirmed, so it is in no cluster")
 }
 
-// Possible are findings outside a cluster that may be of the same bug: nothing was executed that tells.
+// Possible are findings outside a cluster that may be of the same bug, 200 at most: nothing was executed that tells.
 func (p Project) Possible(c Cluster) []Edge {
 	var all []Edge
-	for _, e := range p.Edges() {
-		if e.Relation == Possible && slices.Contains(c.Members, e.A) != slices.Contains(c.Members, e.B) {
-			all = append(all, e)
+	of, known, inside := rowsOf(p.live()), p.known(), map[FindingID]bool{}
+	for _, id := range c.Members {
+		inside[id] = true
+	}
+	looked := 0
+	for _, a := range known {
+		if !inside[a.ID] || looked == maxShownMembers {
+			continue
+		}
+		looked++
+		for _, b := range known {
+			if e := of.edge(a, b); !inside[b.ID] && e.Relation == Possible && len(all) < maxShownEdges {
+				all = append(all, e)
+			}
 		}
 	}
 	return all
