@@ -147,6 +147,27 @@ func (s server) findings() {
 			}
 			return &findingOut{s.findingView(who, p, f)}, nil
 		})
+	type retryIn struct {
+		FindingIn
+		Body wire.NewRetry
+	}
+	add(s, operation{
+		method: "POST", path: "/v1/findings/{finding}/retry", id: "findings-retry", summary: "Have a finding tried again that is not confirmed", description: "For coordinators: after an error of the house's, or when the project's threat model has changed.",
+	}, func(ctx context.Context, who policy.Person, in retryIn) (*findingOut, error) {
+		a := clearing.Retry{Finding: in.Finding, Reason: in.Body.Reason}
+		p, err := s.coordinated(ctx, who, "finding", string(in.Finding), policy.Coordinate(clearing.NameOf(a)))
+		if err != nil {
+			return nil, err
+		}
+		if p, err = s.change(ctx, p.Purl, clearing.Event{By: coordinator(who), Act: a}); err != nil {
+			return nil, err
+		}
+		f, err := p.Finding(in.Finding)
+		if err != nil {
+			return nil, err
+		}
+		return &findingOut{s.findingView(who, p, f)}, nil
+	})
 	add(s, operation{
 		method: "POST", path: "/v1/findings/{finding}/patches", id: "findings-patch", summary: "Offer a patch for a confirmed finding", status: http.StatusCreated,
 		description: "The house holds it to every proof of the bug, their variations and the project's tests.",

@@ -282,6 +282,13 @@ func (s *served) seenBy(t *testing.T, id clearing.FindingID) {
 			t.Errorf("%s reads %q, %v", who, b.String(), err)
 		}
 	}
+	for _, who := range []string{"carl", "pat"} {
+		_, err := s.as(who).Retry(ctx, id, "r")
+		none(who, err)
+	}
+	if _, err := s.as("otto").Retry(ctx, id, "r"); proofhouse.KindOf(err) != proofhouse.Conflict {
+		t.Errorf("a confirmed finding is tried again: %v", err)
+	}
 	none("carl, of another's file", s.as("carl").FindingFile(ctx, id, proofhouse.DigestOf([]byte("Nabc")), io.Discard))
 }
 
@@ -550,6 +557,65 @@ func TestTAP(t *testing.T) {
 		f.Claim.Purl != project+"@1.0" || len(f.Files.Others) != 1 {
 		t.Errorf("%+v %v", f.Claim, err)
 	}
+}
+
+// TestTriedAgain lets the house fail three times: the finding waits for a person then, and one who has it tried again gets it confirmed. A target that does not build
+// is the finder's.
+func TestTriedAgain(t *testing.T) {
+	s := serveHouse(t, t.TempDir(), "")
+	s.finders(t)
+	got, err := s.as("pat").Submit(t.Context(), filing(t, "Nxxxxxxxxxxxx", nil), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := clearing.FindingID(got.Receipt)
+	state := func(want clearing.State) {
+		t.Helper()
+		if f, err := s.as("otto").Finding(t.Context(), id); err != nil || f.State != want {
+			t.Errorf("%s, not %s: %v", f.State, want, err)
+		}
+	}
+	work := func(w clearing.Workshop) {
+		t.Helper()
+		d, err := s.app.openDesk(t.Context(), "", clearing.Witness{Now: time.Now}, func(clearing.Folder) clearing.Workshop { return w })
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer d.Close()
+		if err := d.Run(t.Context(), true, func(_, did string) { t.Log(did) }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	work(unbuilt{proofhouse.Unavailable})
+	state(clearing.State(clearing.Infrastructure))
+	work(toy{})
+	state(clearing.State(clearing.Infrastructure))
+	again := func() {
+		t.Helper()
+		if _, err := s.as("otto").Retry(t.Context(), id, "the machine is mended"); err != nil {
+			t.Fatal(err)
+		}
+		state(clearing.Waiting)
+	}
+	again()
+	work(unbuilt{proofhouse.Failed})
+	state(clearing.State(clearing.NotReproduced))
+	again()
+	work(toy{})
+	state(clearing.State(clearing.Confirmed))
+}
+
+// unbuilt builds nothing.
+type unbuilt struct{ kind proofhouse.Kind }
+
+// Build implements clearing.Workshop.
+func (b unbuilt) Build(context.Context, ...[]byte) (clearing.Program, error) {
+	return nil, proofhouse.Errorf(b.kind, nil, "it does not build")
+}
+
+// Test implements clearing.Workshop.
+func (b unbuilt) Test(context.Context, ...[]byte) (target.Tested, error) {
+	return target.Tested{}, proofhouse.Errorf(b.kind, nil, "it does not build")
 }
 
 // TestFlood lets one finder send many reports at once beside two others who send one each: all are kept, and the others do not wait for the flood. FLOOD=10000 in the

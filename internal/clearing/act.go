@@ -34,6 +34,11 @@ type (
 		Finding FindingID     `json:"finding"`
 		Attempt AttemptRecord `json:"attempt"` // its time is the event's
 	}
+	// Retry has a finding tried again that is not confirmed: after an error of ours, or since the project's threat model is another now.
+	Retry struct {
+		Finding FindingID `json:"finding"`
+		Reason  string    `json:"reason"`
+	}
 	// Propose brings a patch for a finding.
 	Propose struct {
 		ID         PatchID           `json:"id"`
@@ -85,7 +90,7 @@ type (
 )
 
 var acts = map[string]Act{
-	"submit": Submit{}, "withdraw": Withdraw{}, "reproduced": Reproduced{}, "propose": Propose{}, "checked": Checked{}, "compared": Compared{},
+	"submit": Submit{}, "withdraw": Withdraw{}, "reproduced": Reproduced{}, "retry": Retry{}, "propose": Propose{}, "checked": Checked{}, "compared": Compared{},
 	"decide": Decide{}, "declare": Declare{}, "make": Make{}, "release": Release{}, "reply": Reply{},
 }
 
@@ -134,7 +139,7 @@ func permitted(e Event) error {
 		if e.By != machine {
 			return refused("what was seen is entered by the desk alone")
 		}
-	case Decide, Declare, Make, Release, Reply:
+	case Retry, Decide, Declare, Make, Release, Reply:
 		if e.By.Role != proofhouse.Coordinator || e.By.Person == "" || e.By == machine {
 			return refused("a coordinator does this, who is a person")
 		}
@@ -218,6 +223,20 @@ func (a Reproduced) apply(p *Project, _ proofhouse.Actor, now time.Time) error {
 	}
 	a.Attempt.At = now
 	f.Attempts = append(slices.Clone(f.Attempts), a.Attempt)
+	return nil
+}
+
+func (a Retry) apply(p *Project, _ proofhouse.Actor, _ time.Time) error {
+	f, err := p.finding(a.Finding)
+	switch {
+	case err != nil:
+		return err
+	case f.State() == Waiting || f.State() == Withdrawn || f.Confirmed():
+		return proofhouse.Errorf(proofhouse.Conflict, nil, "the finding is %s: there is nothing to try again", f.State())
+	case a.Reason == "" || len(a.Reason) > 2000:
+		return invalid("to have a finding tried again takes a reason of at most 2000 bytes")
+	}
+	f.Retried = len(f.Attempts)
 	return nil
 }
 

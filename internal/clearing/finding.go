@@ -159,8 +159,10 @@ type Finding struct {
 	Claim Claim            `json:"claim"`
 	Files Files            `json:"files"`
 	// Attempts are the reproductions, the last of which holds.
-	Attempts  []AttemptRecord `json:"attempts,omitempty"`
-	Withdrawn time.Time       `json:"withdrawn,omitzero"`
+	Attempts []AttemptRecord `json:"attempts,omitempty"`
+	// Retried is how many attempts there were when a coordinator last had it tried again.
+	Retried   int       `json:"retried,omitempty"`
+	Withdrawn time.Time `json:"withdrawn,omitzero"`
 }
 
 // AttemptRecord is a reproduction as it is kept.
@@ -195,7 +197,7 @@ func (f Finding) State() State {
 	switch {
 	case !f.Withdrawn.IsZero():
 		return Withdrawn
-	case n == 0 || f.Attempts[n-1].Verdict == Infrastructure && n < maxAttempts:
+	case n == f.Retried || f.Attempts[n-1].Verdict == Infrastructure && n-f.Retried < maxAttempts:
 		return Waiting
 	}
 	return State(f.Attempts[n-1].Verdict)

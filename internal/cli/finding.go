@@ -17,7 +17,7 @@ import (
 
 func (c *console) finding() *cobra.Command {
 	cmd := &cobra.Command{Use: "finding", Short: "what somebody says is a vulnerability: submit, reproduce, tell duplicates"}
-	cmd.AddCommand(c.findingSubmit(), c.findingList(), c.findingShow(), c.findingWithdraw(), c.findingReproduce(), c.findingSort())
+	cmd.AddCommand(c.findingSubmit(), c.findingList(), c.findingShow(), c.findingWithdraw(), c.findingRetry(), c.findingReproduce(), c.findingSort())
 	return cmd
 }
 

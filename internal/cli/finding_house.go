@@ -241,6 +241,23 @@ func (c *console) findingWithdraw() *cobra.Command {
 	})
 }
 
+func (c *console) findingRetry() *cobra.Command {
+	var reason string
+	cmd := c.asking("retry FINDING", "have a finding tried again that is not confirmed, as a coordinator", "After an error of the house's, or when the project's threat model has changed.", cobra.ExactArgs(1), false, func(ctx context.Context, r *remote, args []string) error {
+		client, err := r.client()
+		if err != nil {
+			return err
+		}
+		f, err := client.Retry(ctx, clearing.FindingID(args[0]), reason)
+		if err != nil {
+			return err
+		}
+		return c.emit(f, func(w io.Writer) { fmt.Fprintf(w, "%s: %s\n", f.ID, f.State) })
+	})
+	cmd.Flags().StringVar(&reason, "reason", "", "why, in plain words; required")
+	return cmd
+}
+
 func (c *console) patchSubmit() *cobra.Command {
 	var regression string
 	var after []string

@@ -115,6 +115,10 @@ type (
 		Regression string             `json:"regression,omitempty" maxLength:"1048576" doc:"a diff that adds a test"`
 		After      []clearing.PatchID `json:"after,omitempty" maxItems:"16" doc:"patches that it is made on top of"`
 	}
+	// NewRetry has a finding tried again.
+	NewRetry struct {
+		Reason string `json:"reason" minLength:"1" maxLength:"2000"`
+	}
 	// NewDecision says whether two findings are of one bug.
 	NewDecision struct {
 		Other  clearing.FindingID `json:"other" maxLength:"100"`
@@ -188,6 +192,11 @@ func (c Client) FindingReceipt(ctx context.Context, id clearing.FindingID, w io.
 // TakeBack takes a finding back.
 func (c Client) TakeBack(ctx context.Context, id clearing.FindingID) (FindingView, error) {
 	return send[FindingView](ctx, c, findingPath(id)+"/withdraw", struct{}{}, nil)
+}
+
+// Retry has a finding tried again that is not confirmed.
+func (c Client) Retry(ctx context.Context, id clearing.FindingID, reason string) (FindingView, error) {
+	return send[FindingView](ctx, c, findingPath(id)+"/retry", NewRetry{reason}, nil)
 }
 
 // OfferPatch offers a patch for a finding.
