@@ -118,7 +118,8 @@ func (d *Desk) Run(ctx context.Context, once bool, say func(purl, did string)) e
 		case worked && err == nil:
 			continue
 		case err != nil:
-			slog.LogAttrs(ctx, slog.LevelError, "a project's findings wait, since something went wrong", slog.Any("error", err))
+			// Without the cause, which may quote what was tried.
+			slog.LogAttrs(ctx, slog.LevelError, "a project's findings wait, since something went wrong", slog.String("kind", string(proofhouse.KindOf(err))), slog.String("what", proofhouse.PublicOf(err)))
 		}
 		select {
 		case <-ctx.Done():
