@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -49,7 +50,7 @@ const (
 	// maxReport bounds a report with its files in base64, in bytes.
 	maxReport = 48 << 20
 	// largeReports is how many reports of more than maxBody are read at once.
-	largeReports = 4
+	largeReports = 2
 )
 
 // FindingIn names a finding.
@@ -195,7 +196,7 @@ func (s server) intake() {
 	})
 	op.Security = []map[string][]string{{"token": {}}}
 	op.MaxBodyBytes, op.BodyReadTimeout = maxReport, 5*time.Minute
-	op.Middlewares = huma.Middlewares{s.tokenFirst, fewAtOnce(largeReports)}
+	op.Middlewares = huma.Middlewares{s.tokenFirst, s.oneByOne()}
 	huma.Register(s.api, op, func(ctx context.Context, in *reportIn) (*reportOut, error) {
 		who, err := s.who(ctx, in)
 		if err != nil {
@@ -233,14 +234,35 @@ func (s server) intake() {
 		})
 }
 
-// fewAtOnce lets n large requests through at once. The others wait for their turn, and are not read meanwhile.
-func fewAtOnce(n int) func(huma.Context, func(huma.Context)) {
-	turns := make(chan struct{}, n)
+// oneByOne lets few large requests through at once, and of one organisation one, so that who is slow in sending holds up nobody else. The rest wait for
+// their turn, and are not read meanwhile.
+func (s server) oneByOne() func(huma.Context, func(huma.Context)) {
+	turns := make(chan struct{}, largeReports)
+	var mu sync.Mutex
+	sending := map[proofhouse.OrganisationID]bool{}
 	return func(ctx huma.Context, next func(huma.Context)) {
 		if size, err := strconv.ParseInt(ctx.Header("Content-Length"), 10, 64); err == nil && size <= maxBody {
 			next(ctx)
 			return
 		}
+		who, err := s.who(ctx.Context(), Credential{ctx.Header("Authorization")})
+		if err != nil {
+			refuse(ctx, err)
+			return
+		}
+		mu.Lock()
+		busy := sending[who.Organisation]
+		sending[who.Organisation] = true
+		mu.Unlock()
+		if busy {
+			refuse(ctx, fail(proofhouse.Errorf(proofhouse.Limit, nil, "a large report of your organisation is being read: send the next when it is through")))
+			return
+		}
+		defer func() {
+			mu.Lock()
+			defer mu.Unlock()
+			delete(sending, who.Organisation)
+		}()
 		select {
 		case turns <- struct{}{}:
 			defer func() { <-turns }()

@@ -228,7 +228,6 @@ func (h *House) handler() http.Handler {
 	})
 	mux.Handle("/v1/", cases)
 	mux.Handle("POST /v1/cases/{case}/artifacts", patient(cases))
-	mux.Handle("POST /v1/reports", patient(cases))
 	mux.Handle("GET /log/", http.StripPrefix("/log/", publicLog(h.app.Config.dir("log"))))
 	return mux
 }

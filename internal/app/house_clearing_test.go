@@ -559,6 +559,53 @@ func TestTAP(t *testing.T) {
 	}
 }
 
+// TestSlowSender lets one organisation be slow in sending a large report: it may send no second one meanwhile, and others are not held up.
+func TestSlowSender(t *testing.T) {
+	s := serveHouse(t, t.TempDir(), "")
+	s.finders(t)
+	r, w := io.Pipe()
+	ctx, stop := context.WithCancel(t.Context())
+	send := func(who string, body io.Reader) (int, error) {
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url+"/v1/reports", body)
+		if err != nil {
+			return 0, err
+		}
+		req.Header.Set("Authorization", "Bearer "+s.tokens[who])
+		req.Header.Set("Content-Type", "application/json")
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			return 0, err
+		}
+		return resp.StatusCode, resp.Body.Close()
+	}
+	done := make(chan error, 1)
+	go func() {
+		_, err := send("pat", r) // of a length that it does not say
+		done <- err
+	}()
+	if _, err := io.WriteString(w, `{"purl":`); err != nil {
+		t.Fatal(err)
+	}
+	unsaid := func() io.Reader { return io.MultiReader(strings.NewReader("{}")) }
+	for status := 0; status != http.StatusTooManyRequests; {
+		var err error
+		if status, err = send("pat", unsaid()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if status, err := send("carl", unsaid()); err != nil || status != http.StatusUnprocessableEntity {
+		t.Errorf("another's large report: %d %v", status, err)
+	}
+	if _, err := s.as("pat").Submit(t.Context(), filing(t, "Nxxxxxxxxxxxx", nil), ""); err != nil {
+		t.Errorf("a small one meanwhile: %v", err)
+	}
+	stop()
+	w.Close()
+	if err := <-done; err == nil {
+		t.Error("the slow one was answered")
+	}
+}
+
 // TestTriedAgain lets the house fail three times: the finding waits for a person then, and one who has it tried again gets it confirmed. A target that does not build
 // is the finder's.
 func TestTriedAgain(t *testing.T) {
