@@ -100,7 +100,12 @@ func (s server) cases() {
 			if err != nil {
 				return nil, err
 			}
-			return s.show(c, who, s.Now()), nil
+			shown := s.show(c, who, s.Now())
+			broken, err := s.People.Broken(ctx, policy.Principal{Person: who}, c.Facts())
+			for _, a := range broken {
+				shown.Body.Glass = append(shown.Body.Glass, wire.GlassOf(a))
+			}
+			return shown, err
 		})
 }
 
@@ -178,7 +183,7 @@ func etag(version int) string { return `"` + strconv.Itoa(version) + `"` }
 // registrar of a body those that it has not taken up. The database orders and cuts them; each that
 // is shown has passed the guard.
 func (s server) list(ctx context.Context, who policy.Person, state, find, after string, limit int) (wire.List, error) {
-	list := wire.List{Cases: []docket.Summary{}}
+	list := wire.List{Cases: []wire.Listed{}}
 	ask := docket.Listing{Who: docket.Person{Organisation: who.Organisation, Person: who.ID}, State: state, Limit: limit + 1}
 	if slices.Contains(who.House, policy.HouseRegistrar) {
 		ask.Untaken = who.Organisation
@@ -205,13 +210,32 @@ func (s server) list(ctx context.Context, who policy.Person, state, find, after 
 				list.Next = placeText(list.Cases[limit-1].Place())
 				return list, nil
 			}
-			list.Cases = append(list.Cases, c)
+			listed, err := s.listed(ctx, who, c)
+			if err != nil {
+				return list, err
+			}
+			list.Cases = append(list.Cases, listed)
 		}
 		if len(rows) < ask.Limit {
 			return list, nil
 		}
 		ask.After = rows[len(rows)-1].Place()
 	}
+}
+
+// listed is a case of the list, with the last breaking of its glass. Of a destroyed case
+// that is in the house's register alone.
+func (s server) listed(ctx context.Context, who policy.Person, c docket.Summary) (wire.Listed, error) {
+	listed := wire.Listed{Summary: c}
+	if c.Destroyed {
+		return listed, nil
+	}
+	broken, err := s.People.Broken(ctx, policy.Principal{Person: who}, c.Facts())
+	if n := len(broken); n > 0 {
+		last := wire.GlassOf(broken[n-1])
+		listed.Glass = &last
+	}
+	return listed, err
 }
 
 // maxRead is how many rows are read at once where few of them may fit.

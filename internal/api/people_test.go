@@ -106,9 +106,37 @@ func TestRequests(t *testing.T) {
 	if all := must[wire.Requests](t)(h.as("pat").Requests(ctx, id)); len(all.Requests) != 1 || all.Requests[0].What != policy.BreakGlass {
 		t.Errorf("a partner reads %+v", all)
 	}
+	// Every member sees it with the case and in its list; who may not know of the case sees neither.
+	for _, who := range []string{"ada", "rita", "eve", "otto", "pat"} {
+		seen, list := must[wire.Case](t)(h.as(who).Case(ctx, id)), must[wire.List](t)(h.as(who).List(ctx, wire.Query{}))
+		if len(seen.Glass) != 1 || seen.Glass[0].By != "sam@institute" || !seen.Glass[0].At.Equal(glass.At) || seen.Glass[0].Reason != "an intruder" || !seen.Glass[0].Read.IsZero() {
+			t.Errorf("%s sees of the glass %+v", who, seen.Glass)
+		}
+		if len(list.Cases) != 1 || list.Cases[0].Glass == nil || *list.Cases[0].Glass != seen.Glass[0] {
+			t.Errorf("%s sees in the list %+v", who, list.Cases)
+		}
+	}
+	if list := must[wire.List](t)(h.as("sid").List(ctx, wire.Query{})); len(list.Cases) != 0 {
+		t.Errorf("a stranger sees %+v", list)
+	}
 	if events := must[[]wire.Event](t)(h.as("sam").Events(ctx, id, 0)); len(events) < 2 || len(events[0].Says) == 0 {
 		t.Errorf("behind the glass is %+v", events)
 	}
+	second := must[wire.Request](t)(h.as("sam").BreakGlass(ctx, id, "another"))
+	if seen := must[wire.Case](t)(h.as("ada").Case(ctx, id)); len(seen.Glass) != 2 || seen.Glass[0].Read.IsZero() || seen.Glass[1].Request != second.ID {
+		t.Errorf("once it was read through, and broken again: %+v", seen.Glass)
+	}
+	if list := must[wire.List](t)(h.as("ada").List(ctx, wire.Query{})); list.Cases[0].Glass == nil || list.Cases[0].Glass.Request != second.ID {
+		t.Errorf("in the list is not the last: %+v", list.Cases[0].Glass)
+	}
+	// Nobody who has not taken the case up is told.
+	fresh := must[wire.Case](t)(h.as("ada").Open(ctx, wire.Open{OpenCase: docket.OpenCase{Codename: "ibis", Variants: []string{"a"}}, Profile: "institute"}, ""))
+	must[wire.Request](t)(h.as("sam").BreakGlass(ctx, fresh.ID, "early"))
+	if seen := must[wire.Case](t)(h.as("rita").Case(ctx, fresh.ID)); len(seen.Glass) != 0 {
+		t.Errorf("who is no member sees %+v", seen.Glass)
+	}
+	must[[]wire.Event](t)(h.as("sam").Events(ctx, fresh.ID, 0))
+	must[[]wire.Event](t)(h.as("sam").Events(ctx, id, 0))
 	_, err = h.as("sam").Events(ctx, id, 0)
 	wants(t, "reading again", err, proofhouse.NotFound)
 	_, err = h.as("sam").Do(ctx, id, docket.PauseAccess{}, wire.Options{})

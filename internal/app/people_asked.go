@@ -101,7 +101,7 @@ func (d Directory) Ask(ctx context.Context, who policy.Principal, id proofhouse.
 }
 
 // BreakGlass lets a security officer of the body read a case once, within an
-// hour. Members find it in Requests, and the stream "house" has it for good.
+// hour. Members find it with the case and in Requests, and the stream "house" has it for good.
 func (d Directory) BreakGlass(ctx context.Context, who policy.Principal, id proofhouse.CaseID, reason string, now time.Time) (policy.Asked, error) {
 	return d.ask(ctx, who, id, policy.BreakGlass, "", reason, now)
 }
@@ -229,6 +229,18 @@ func names(a policy.Asked, thing policy.Resource) bool {
 		return a.On == thing.ID && thing.Case.ID == a.Case.ID
 	}
 	return false
+}
+
+// Broken implements api.People: all members know whenever the glass of their case was broken.
+func (d Directory) Broken(ctx context.Context, who policy.Principal, of policy.Case) ([]policy.Asked, error) {
+	all, err := d.People.AskedAbout(ctx, of.ID)
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(all, func(a policy.Asked) bool {
+		a.Case = of
+		return a.What != policy.BreakGlass || !d.knows(who, a)
+	}), nil
 }
 
 // Requests are those about a case of which who may know, oldest first: all

@@ -131,10 +131,10 @@ func (c *console) caseList() *cobra.Command {
 				return err
 			}
 			return c.emit(l, func(w io.Writer) {
-				rows := [][]any{{"CASE", "CODENAME", "DEVELOPER", "ENGAGEMENT", "ACCESS ENDS", "OUTCOME"}}
+				rows := [][]any{{"CASE", "CODENAME", "DEVELOPER", "ENGAGEMENT", "ACCESS ENDS", "OUTCOME", "GLASS BROKEN"}}
 				for _, k := range l.Cases {
 					if k.Destroyed {
-						rows = append(rows, []any{k.ID, "", "", "destroyed", "", ""})
+						rows = append(rows, []any{k.ID, "", "", "destroyed", "", "", ""})
 						continue
 					}
 					ends := ""
@@ -144,7 +144,11 @@ func (c *console) caseList() *cobra.Command {
 					case !k.Window.IsZero():
 						ends = day(k.Window)
 					}
-					rows = append(rows, []any{k.ID, k.Codename, k.Developer, k.Engagement, ends, k.Outcome})
+					broken := ""
+					if k.Glass != nil {
+						broken = day(k.Glass.At) + " by " + k.Glass.By
+					}
+					rows = append(rows, []any{k.ID, k.Codename, k.Developer, k.Engagement, ends, k.Outcome, broken})
 				}
 				table(w, rows...)
 				if l.Next != "" {
@@ -198,6 +202,13 @@ func showCase(w io.Writer, k wire.Case) {
 	var rows [][]any
 	add := func(what string, format string, args ...any) {
 		rows = append(rows, []any{what, fmt.Sprintf(format, args...)})
+	}
+	for _, g := range k.Glass {
+		read := "not read"
+		if !g.Read.IsZero() {
+			read = "read " + day(g.Read)
+		}
+		add("GLASS", "BROKEN %s by %s, %s: %s", day(g.At), g.By, read, g.Reason)
 	}
 	for _, m := range k.Members {
 		add(string(m.Role), "%s@%s", m.Person, m.Organisation)

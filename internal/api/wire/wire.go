@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"proofhouse/internal/docket"
+	"proofhouse/internal/policy"
 	"proofhouse/internal/proofhouse"
 )
 
@@ -27,7 +28,22 @@ type Case struct {
 	// Proposals are what the registered rule says at this moment of each version of the
 	// criteria, for those who may read the criteria.
 	Proposals []Proposal `json:"proposals"`
+	// Glass is whenever the case's glass was broken, oldest first, for members. Answers to acts leave it out.
+	Glass []Glass `json:"glass,omitempty"`
 }
+
+// Glass is a glass that was broken: a security officer of the body, who need be no
+// member, could read the case once, within the hour.
+type Glass struct {
+	Request string    `json:"request"`
+	By      string    `json:"by" doc:"PERSON@ORGANISATION"`
+	Reason  string    `json:"reason"`
+	At      time.Time `json:"at"`
+	Read    time.Time `json:"read,omitzero" doc:"when it was read through"`
+}
+
+// GlassOf is a as the API gives it.
+func GlassOf(a policy.Asked) Glass { return Glass{a.ID, a.Asker, a.Reason, a.At, a.Used} }
 
 // Proposal is what the registered rule says of the runs that count.
 type Proposal struct {
@@ -71,8 +87,15 @@ type Open struct {
 
 // List is a page of cases, the most urgent first.
 type List struct {
-	Cases []docket.Summary `json:"cases" nullable:"false"`
-	Next  string           `json:"next,omitempty" doc:"what to give as after for the next page"`
+	Cases []Listed `json:"cases" nullable:"false"`
+	Next  string   `json:"next,omitempty" doc:"what to give as after for the next page"`
+}
+
+// Listed is a case in a list.
+type Listed struct {
+	docket.Summary
+	// Glass is when the case's glass was broken last, for members; nil if it never was.
+	Glass *Glass `json:"glass,omitempty"`
 }
 
 // Done is the answer to an act.
