@@ -117,7 +117,7 @@ func (s server) record() {
 	}
 	add(s, operation{
 		media: "application/jsonl", method: "GET", path: "/v1/cases/{case}/bundle", id: "bundle-get", summary: "One file that verifies offline",
-		description: "Holds all that the case has, or with for= what readers in that role may read. To export it takes a request that two others approved, and works once.",
+		description: "Holds all that the case has, or with for= what readers in that role may read. To export it takes a request that two others approved, and works once; within an hour whoever asked may fetch the same again, since a download can break off.",
 	}, func(ctx context.Context, who policy.Person, in bundleIn) (*huma.StreamResponse, error) {
 		if _, err := s.find(ctx, who, in.Case, policy.View); err != nil {
 			return nil, err

@@ -29,14 +29,10 @@ const (
 )
 
 // Export implements api.Record: the case's bundle, for whoever has the
-// approval of two others; with a reader, the one for readers in that role.
+// approval of two others; with a reader, the one for readers in that role. The
+// approval is used before anything is written; who lost it on the way may fetch it again (Directory.Fetch).
 func (h *House) Export(ctx context.Context, who policy.Principal, id proofhouse.CaseID, reader proofhouse.Role, request string, now time.Time) (func(context.Context, io.Writer) error, error) {
-	if _, err := h.Directory.Use(ctx, who, request, func(c policy.Case, a policy.Asked) policy.Resource {
-		if c.ID != id || a.What != policy.Export {
-			return policy.Case{} // which the request is not about
-		}
-		return c
-	}, now); err != nil {
+	if err := h.Directory.Fetch(ctx, who, request, id, reader, now); err != nil {
 		return nil, err
 	}
 	if reader != "" {

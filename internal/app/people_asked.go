@@ -89,6 +89,8 @@ type onCase struct {
 	What    string            `json:"what,omitempty"`
 	On      string            `json:"on,omitempty"`
 	Reason  string            `json:"reason,omitempty"`
+	For     proofhouse.Role   `json:"for,omitempty"`   // of an export
+	Again   bool              `json:"again,omitempty"` // it was fetched before
 }
 
 // Ask asks two others to approve that who exports a case, or unseals or
@@ -115,7 +117,7 @@ func (d Directory) ask(ctx context.Context, who policy.Principal, id proofhouse.
 	a := policy.Asked{
 		ID: "request-" + proofhouse.Token(5), Case: f, What: what, On: on, Reason: reason, Asker: who.Person.Name(), At: now.UTC().Truncate(time.Microsecond),
 	}
-	says, act := onCase{id, a.ID, what.String(), on, reason}, policy.Ask
+	says, act := onCase{Case: id, Request: a.ID, What: what.String(), On: on, Reason: reason}, policy.Ask
 	if what == policy.BreakGlass {
 		says.What, act = "", policy.BreakGlass
 	}
@@ -183,7 +185,25 @@ func (d Directory) factsOf(ctx context.Context, request string, now time.Time) (
 // done: whoever calls then exports, unseals or destroys what the request names, and no
 // more. on gives the resource with the facts and the approval put in: the case itself, or the artifact with
 // its compartment and marking.
-func (d Directory) Use(ctx context.Context, who policy.Principal, request string, on func(policy.Case, policy.Asked) policy.Resource, now time.Time) (a policy.Asked, err error) {
+func (d Directory) Use(ctx context.Context, who policy.Principal, request string, on func(policy.Case, policy.Asked) policy.Resource, now time.Time) (policy.Asked, error) {
+	return d.use(ctx, who, request, on, policy.Asked.Use, now)
+}
+
+// Fetch is Use for the export of a case to readers in a role ("" is everything), which may be repeated for
+// a while (policy.Asked.Fetch). Each time is recorded.
+func (d Directory) Fetch(ctx context.Context, who policy.Principal, request string, id proofhouse.CaseID, reader proofhouse.Role, now time.Time) error {
+	_, err := d.use(ctx, who, request, func(c policy.Case, a policy.Asked) policy.Resource {
+		if c.ID != id || a.What != policy.Export {
+			return policy.Case{} // which the request is not about
+		}
+		return c
+	}, func(a policy.Asked, now time.Time) (policy.Asked, error) { return a.Fetch(reader, now) }, now)
+	return err
+}
+
+func (d Directory) use(
+	ctx context.Context, who policy.Principal, request string, on func(policy.Case, policy.Asked) policy.Resource, use func(policy.Asked, time.Time) (policy.Asked, error), now time.Time,
+) (a policy.Asked, err error) {
 	f, err := d.factsOf(ctx, request, now)
 	if err != nil {
 		return a, err
@@ -207,8 +227,9 @@ func (d Directory) Use(ctx context.Context, who policy.Principal, request string
 			if err := d.Guard.Check(who, a.What, thing); err != nil {
 				return err
 			}
-			says.What, says.On = a.What.String(), a.On
-			*a, err = a.Use(now.UTC().Truncate(time.Microsecond))
+			says.What, says.On, says.Again = a.What.String(), a.On, !a.Used.IsZero()
+			*a, err = use(*a, now.UTC().Truncate(time.Microsecond))
+			says.For = a.For
 			return err
 		})
 		return err

@@ -579,6 +579,54 @@ func TestTwoApprovers(t *testing.T) {
 	})
 }
 
+// TestExportAgain: whoever asked fetches an export again within an hour, for the same readers and as long as it may
+// export at all; nobody else does. Each time is in the record.
+func TestExportAgain(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *store.DB, _ string) {
+		h := newHouse(t, db)
+		ctx, root := t.Context(), h.first()
+		ada, rita, anton := h.member(root, "ada@lab"), h.member(root, "rita@institute"), h.member(root, "anton@institute")
+		a, err := h.Ask(ctx, ada, "case-1", policy.Export, "", "for the archive", now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fetch := func(who policy.Principal, id proofhouse.CaseID, reader proofhouse.Role, at time.Time) error {
+			return h.Fetch(ctx, who, a.ID, id, reader, at)
+		}
+		wants(t, "before anybody approved", fetch(ada, "case-1", proofhouse.Auditor, now), proofhouse.Refused)
+		for _, who := range []policy.Principal{rita, anton} {
+			if _, err := h.Approve(ctx, who, a.ID, now); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := fetch(ada, "case-1", proofhouse.Auditor, now); err != nil {
+			t.Fatal(err)
+		}
+		later := now.Add(50 * time.Minute)
+		wants(t, "by who approved", fetch(rita, "case-1", proofhouse.Auditor, later), proofhouse.Refused)
+		wants(t, "for other readers", fetch(ada, "case-1", proofhouse.Developer, later), proofhouse.Conflict)
+		wants(t, "of another case", fetch(ada, "case-2", proofhouse.Auditor, later), proofhouse.Refused)
+		_, err = h.Use(ctx, ada, a.ID, wholeCase, later)
+		wants(t, "using it for something else", err, proofhouse.Conflict)
+		before := len(h.entries())
+		if err := fetch(ada, "case-1", proofhouse.Auditor, later); err != nil {
+			t.Error(err)
+		}
+		entries := h.entries()
+		if n := len(entries); n != before+1 || !strings.Contains(entries[n-1], `"for":"auditor"`) || !strings.Contains(entries[n-1], `"again":true`) || strings.Contains(entries[n-2], `"again"`) {
+			t.Errorf("recorded: %v", entries[before-1:])
+		}
+		wants(t, "after the hour", fetch(ada, "case-1", proofhouse.Auditor, now.Add(61*time.Minute)), proofhouse.Conflict)
+		c, err := h.Cases.Case(ctx, "case-1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Members = slices.DeleteFunc(slices.Clone(c.Members), func(m docket.Member) bool { return m.Person == "ada" })
+		h.Directory.Cases = oneCase{c}
+		wants(t, "by who has left", fetch(ada, "case-1", proofhouse.Auditor, later), proofhouse.NotFound)
+	})
+}
+
 func TestGlass(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, db *store.DB, _ string) {
 		h := newHouse(t, db)

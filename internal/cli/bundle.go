@@ -48,7 +48,8 @@ func (c *console) fetch(use, short, long, then string, args int, into func(args 
 func (c *console) bundleGet() *cobra.Command {
 	var request, reader string
 	cmd := c.fetch("get CASE FILE", "write a case's bundle, by a request that two others approved",
-		"The bundle holds all that the case has: keep it as you would keep the case. `case request CASE export` asks for it, and two others approve.\n"+
+		"The bundle holds all that the case has: keep it as you would keep the case. `case request CASE export` asks for it, and two others approve. If the download\n"+
+			"breaks off, the same command works again within an hour.\n"+
 			"With --for, the bundle is for readers in a role: what they may not read is withheld, and stands there by its commitment and its place in the\n"+
 			"log alone. `proofhouse verify` says what such a bundle proves and what not.", "`proofhouse verify` checks it", 2,
 		func(args []string) string { return args[1] },

@@ -13,6 +13,8 @@ const (
 	useLife = 24 * time.Hour
 	// glassLife is how long a broken glass may be read through.
 	glassLife = time.Hour
+	// fetchLife is for how long what was exported may be fetched again: a download can break off.
+	fetchLife = time.Hour
 	// maxReason bounds a reason, in bytes.
 	maxReason = 2000
 )
@@ -37,6 +39,8 @@ type Asked struct {
 	SecondAt time.Time `json:"second_at,omitzero"`
 	// Used is when it was made use of; zero if it was not yet.
 	Used time.Time `json:"used,omitzero"`
+	// For is the role for whose readers an export was made; "" holds everything, or was not made yet.
+	For proofhouse.Role `json:"for,omitempty"`
 }
 
 func (Asked) kind() string       { return "request" }
@@ -101,6 +105,20 @@ func (a Asked) Use(now time.Time) (Asked, error) {
 	}
 	a.Used = now
 	return a, nil
+}
+
+// Fetch is Use for an export for readers in a role. Within an hour of the first time the same may be
+// fetched again, since a download can break off; what is for other readers takes another request. Its errors
+// are Use's. Who fetches is for Guard to say, each time.
+func (a Asked) Fetch(reader proofhouse.Role, now time.Time) (Asked, error) {
+	if a.What == Export && !a.Used.IsZero() && a.For == reader && !now.Before(a.Used) && now.Sub(a.Used) <= fetchLife {
+		return a, nil
+	}
+	used, err := a.Use(now)
+	if err == nil {
+		used.For = reader
+	}
+	return used, err
 }
 
 // Approval is who asked and approved.

@@ -88,11 +88,12 @@ type Request struct {
 	FirstAt  time.Time         `json:"first_at,omitzero"`
 	SecondAt time.Time         `json:"second_at,omitzero"`
 	Used     time.Time         `json:"used,omitzero" doc:"when it was made use of, which is once"`
+	For      proofhouse.Role   `json:"for,omitempty" doc:"the role for whose readers an export was made"`
 }
 
 // RequestOf is a as the API gives it.
 func RequestOf(a policy.Asked) Request {
-	return Request{a.ID, a.Case.ID, a.What, a.On, a.Reason, a.Asker, a.First, a.Second, a.At, a.FirstAt, a.SecondAt, a.Used}
+	return Request{a.ID, a.Case.ID, a.What, a.On, a.Reason, a.Asker, a.First, a.Second, a.At, a.FirstAt, a.SecondAt, a.Used, a.For}
 }
 
 // Requests is the list of a case's requests.
