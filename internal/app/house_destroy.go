@@ -100,7 +100,7 @@ func (h *House) carryOut(ctx context.Context, id proofhouse.CaseID, number int, 
 		if err != nil {
 			return d, err
 		}
-		e := docket.Event{By: d.By, Act: docket.Destroyed{Order: number, Statements: statements}}
+		e := docket.Event{By: c.Recorder(d), Act: docket.Destroyed{Order: number, Statements: statements}}
 		if c, _, err = h.Registry.Do(ctx, id, e, 0, docket.Request{}, now); err != nil {
 			return d, err
 		}

@@ -402,6 +402,44 @@ func TestDestructionIsCarriedOn(t *testing.T) {
 	s.gone(t, id, a.ID)
 }
 
+// TestOrdererLeft: an order whose orderer has left the case before it was carried out is carried out once, and
+// the sweep has nothing to say of it afterwards.
+func TestOrdererLeft(t *testing.T) {
+	s := serveHouse(t, t.TempDir(), "")
+	s.populate(t)
+	id := s.sealable(t)
+	a := s.seal(t, "ada", id, aboutLog, "one")
+	s.do(t, "ada", id, docket.Withdraw{})
+	ann := proofhouse.Actor{Organisation: "institute", Person: "ann", Role: proofhouse.SecurityOfficer}
+	order := docket.Order{Artifacts: []proofhouse.Digest{a.ID}, Request: "request-1"}
+	for i, p := range []proofhouse.PersonID{"otto", "rita"} {
+		order.Agreed[i] = docket.Word{Organisation: "institute", Person: p, At: time.Now().Add(-time.Minute)}
+	}
+	if _, _, err := s.Registry.Do(t.Context(), id, docket.Event{By: ann, Act: order}, 0, docket.Request{}, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	s.do(t, "rita", id, docket.Leave{Member: ann})
+	for range 2 {
+		if err := s.sweep(t.Context(), time.Now()); err != nil {
+			t.Error(err)
+		}
+	}
+	c, err := s.Registry.Store.Case(t.Context(), id)
+	if err != nil || len(c.Pending()) != 0 || c.Destructions[0].By != ann || c.Summary().Ordered {
+		t.Errorf("%+v, %v", c.Destructions, err)
+	}
+	if got, err := s.content(t, "ada", id, a.ID); proofhouse.KindOf(err) != proofhouse.NotFound {
+		t.Errorf("destroyed, and read: %q, %v", got, err)
+	}
+	last, err := s.Registry.Store.Entries(t.Context(), id, c.Version-1, 1)
+	if err != nil || len(last) != 1 || last[0].Record.Event.By.Person != "rita" {
+		t.Errorf("recorded as %+v, %v", last, err)
+	}
+	if _, p, err := s.bundleOf(t, id); err != nil || len(p.Case.Destructions) != 1 {
+		t.Error(p.Case, err)
+	}
+}
+
 // TestExcerptOfArtifacts: a bundle for readers of any role names no artifact, since clearances are persons', and verifies.
 func TestExcerptOfArtifacts(t *testing.T) {
 	s := serveHouse(t, t.TempDir(), "")

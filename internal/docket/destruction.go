@@ -163,6 +163,21 @@ func (a Destroyed) apply(c *Case, _ proofhouse.Actor, now time.Time) error {
 	return nil
 }
 
+// Recorder is in whose name the house records that d was carried out: whoever ordered it, or if
+// that person has left the case since a registrar of it, or else a developer, of whom a case always has one.
+// No order lapses: two others agreed to it as well, and the vault may have carried it out already.
+func (c Case) Recorder(d Destruction) proofhouse.Actor {
+	if c.has(d.By) {
+		return d.By
+	}
+	for _, r := range []proofhouse.Role{proofhouse.Registrar, proofhouse.Developer} {
+		if i := slices.IndexFunc(c.Members, func(m Member) bool { return m.Role == r }); i >= 0 {
+			return c.Members[i]
+		}
+	}
+	return d.By
+}
+
 // Pending are the orders that have not been carried out.
 func (c Case) Pending() (all []Destruction) {
 	for _, d := range c.Destructions {

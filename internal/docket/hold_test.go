@@ -204,6 +204,27 @@ func TestDestruction(t *testing.T) {
 		t.Errorf("destroyed: %+v", a)
 	}
 
+	// Who ordered it may leave, by which it does not lapse: a registrar's name stands for it, or a developer's.
+	if by := ordered.Recorder(ordered.Destructions[0]); by != security {
+		t.Errorf("recorded in the name of %+v", by)
+	}
+	left := must(t, ordered, registrar, Leave{security}, now)
+	refused(t, left, security, Destroyed{1, [][]byte{[]byte("envelope")}}, now, proofhouse.NotFound)
+	byDev := must(t, must(t, c, dev, order(ofDev), now), dev2, Leave{dev}, now)
+	untaken := must(t, must(t, New("case-2", c.Rules), dev, OpenCase{Codename: "ibis", Variants: []string{"a"}}, now), dev, Join{dev2}, now)
+	untaken = must(t, must(t, untaken, dev, Withdraw{}, now), dev, Order{Whole: true, Request: "request-1", Agreed: agreed}, now)
+	untaken = must(t, untaken, dev2, Leave{dev}, now)
+	for want, c := range map[proofhouse.Actor]Case{registrar: left, dev2: untaken} {
+		by := c.Recorder(c.Destructions[0])
+		if by != want {
+			t.Errorf("in place of who has left it is recorded in the name of %+v", by)
+		}
+		must(t, c, by, Destroyed{1, [][]byte{[]byte("envelope")}}, now)
+	}
+	if by := byDev.Recorder(byDev.Destructions[0]); by != registrar {
+		t.Errorf("in place of a developer who has left: %+v", by)
+	}
+
 	whole := Order{Whole: true, Request: "request-1", Agreed: agreed}
 	refused(t, open, security, whole, now, proofhouse.Refused) // nothing says that the review is over
 	asked := must(t, open, dev, Ask{}, now)
