@@ -622,7 +622,7 @@ func TestExportAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 		c.Members = slices.DeleteFunc(slices.Clone(c.Members), func(m docket.Member) bool { return m.Person == "ada" })
-		h.Directory.Cases = oneCase{c}
+		h.Cases = oneCase{c}
 		wants(t, "by who has left", fetch(ada, "case-1", proofhouse.Auditor, later), proofhouse.NotFound)
 	})
 }
