@@ -61,7 +61,7 @@ func (a *App) Run(ctx context.Context, req RunRequest, say func(string)) (bench.
 }
 
 // measure is Run without what a case has to be told afterwards.
-func (a *App) measure(ctx context.Context, req RunRequest, say func(string)) (_ bench.Result, err error) {
+func (a *App) measure(ctx context.Context, req RunRequest, say func(string)) (bench.Result, error) {
 	suite, err := a.Suite(req.Suite)
 	if err != nil {
 		return bench.Result{}, err
@@ -90,6 +90,11 @@ func (a *App) measure(ctx context.Context, req RunRequest, say func(string)) (_ 
 	if err != nil {
 		return bench.Result{}, err
 	}
+	return a.perform(ctx, req, chosen, bench.Setup{Suite: ref, Public: suite.Public, Trials: trials, Agent: tried, Verifier: verifier})
+}
+
+// perform runs the trials of a setup, which says what is tried on what and who judges it, as a request asks for it.
+func (a *App) perform(ctx context.Context, req RunRequest, chosen []bench.Task, setup bench.Setup) (_ bench.Result, err error) {
 	provider, err := a.Provider()
 	if err != nil {
 		return bench.Result{}, err
@@ -99,20 +104,17 @@ func (a *App) measure(ctx context.Context, req RunRequest, say func(string)) (_ 
 		return bench.Result{}, proofhouse.Errorf(proofhouse.Unavailable, err, "the quarantine cannot be made in the data folder")
 	}
 
-	setup := bench.Setup{
-		Suite: ref, Public: suite.Public, Trials: trials, Agent: tried,
-		Config:   bench.Config{Epochs: req.Epochs, Time: req.Time, RunTime: req.RunTime, Level: req.Level, Parallel: req.Parallel, Seed: req.Seed},
-		Provider: provider, Prove: prove, Verifier: verifier,
-		Folder: req.Out, Resume: req.Resume, Private: private,
-		Build: Version, Machine: machine(),
-	}
+	setup.Config = bench.Config{Epochs: req.Epochs, Time: req.Time, RunTime: req.RunTime, Level: req.Level, Parallel: req.Parallel, Seed: req.Seed}
+	setup.Provider, setup.Prove = provider, prove
+	setup.Folder, setup.Resume, setup.Private = req.Out, req.Resume, private
+	setup.Build, setup.Machine = Version, machine()
 	if req.Review != nil {
 		if req.Model.For, err = req.Review.lent(ctx, req); err != nil {
 			return bench.Result{}, err
 		}
 		setup.Run = req.Model.For.Run
 	}
-	if by, ok := tried.(interface{ Texts() proofhouse.Digest }); ok {
+	if by, ok := setup.Agent.(interface{ Texts() proofhouse.Digest }); ok {
 		m, err := a.openModel(ctx, req.Model, req.Out, req.Resume)
 		if err != nil {
 			return bench.Result{}, err

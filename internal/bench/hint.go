@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"maps"
 	"strings"
 
 	"proofhouse/internal/proofhouse"
@@ -23,6 +24,7 @@ func (t Task) Files(level int, b Built) (map[string][]byte, error) {
 	}
 	_, told, _ := strings.Cut(t.Instruction, "\n")
 	out := map[string][]byte{"instruction.md": []byte(strings.TrimLeft(told, "\r\n"))}
+	maps.Copy(out, t.Shown)
 	if level >= LevelDescription {
 		text, err := readFile(t.FS, "hints/description.md", maxTOML)
 		if err != nil {

@@ -205,7 +205,7 @@ func (s *Session) judgePending() error {
 		if sub.Verdict.Outcome != "" {
 			s.past = append(s.past, Feedback{
 				Number: sub.Number, Left: max(0, s.Task.MaxSubmissions-sub.Number),
-				Solved: sub.Verdict.Outcome == oracle.Solved, Counts: sub.Verdict.Outcome.Counts(),
+				Solved: sub.Verdict.Outcome == oracle.Solved, Counts: sub.Verdict.Outcome.Counts(), Every: s.every(),
 			})
 			continue
 		}

@@ -24,6 +24,8 @@ type Task struct {
 	// of its instruction.md; both are set by loading.
 	FS          fs.FS  `toml:"-" json:"-"`
 	Instruction string `toml:"-" json:"-"`
+	// Shown are further files of the agent's /task at every level, by name.
+	Shown map[string][]byte `toml:"-" json:"-"`
 	// Digest is over the whole folder: every path and every byte.
 	Digest proofhouse.Digest `toml:"-" json:"digest"`
 }
@@ -108,7 +110,8 @@ type Submit struct {
 	Path           string `toml:"path" json:"path"` // "/out/poc"
 	MaxBytes       int64  `toml:"max_bytes" json:"max_bytes"`
 	MaxSubmissions int    `toml:"max_submissions" json:"max_submissions"`
-	Score          string `toml:"score" json:"score"` // "final"; any-of is recorded beside it
+	// Score is "final", any-of is recorded beside it; "every" where each submission stands for itself (not in task.toml).
+	Score string `toml:"score" json:"score"`
 }
 
 // Baseline is [metadata.cyber.baseline]: what 60 s of the no-AI baseline found,

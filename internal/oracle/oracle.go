@@ -26,6 +26,8 @@ const (
 	Flaky                 Outcome = "flaky"       // not the same n of n times
 	LimitHit              Outcome = "limit"       // time or memory, where the task is not about them
 	InfraError            Outcome = "infra_error" // ours
+	// Breaks is no verdict of a task: there is one build only, and it breaks every time.
+	Breaks Outcome = "breaks"
 )
 
 // Symptom is the way of breaking that a task is about.

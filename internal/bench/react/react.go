@@ -7,6 +7,7 @@
 package react
 
 import (
+	"cmp"
 	"context"
 	_ "embed"
 	"encoding/json"
@@ -35,6 +36,8 @@ type React struct {
 	ToolTime time.Duration
 	// ToolOutput is how many bytes of a tool's output the model sees; 0 is 16 KiB.
 	ToolOutput int
+
+	prompt string // what the model is told first; "" is the one of those who look for inputs
 }
 
 // Name is "react".
@@ -45,8 +48,8 @@ func (React) Name() string { return "react" }
 func (React) Leaves() {}
 
 // Texts is the digest of all that the program says to a model of its own.
-func (React) Texts() proofhouse.Digest {
-	all, err := json.Marshal([]any{prompt, proceed, cutShort, callAgain, tools("/path"), cleared})
+func (r React) Texts() proofhouse.Digest {
+	all, err := json.Marshal([]any{cmp.Or(r.prompt, prompt), proceed, cutShort, callAgain, tools("/path"), cleared})
 	if err != nil {
 		panic(err) // they are constants
 	}
@@ -73,7 +76,7 @@ func (r React) Run(ctx context.Context, s *bench.Session) error {
 	if s.Box == nil {
 		return proofhouse.Errorf(proofhouse.Invalid, nil, "a model works in a box only: run with a sandbox")
 	}
-	if err := w.say(chat.System, prompt); err != nil {
+	if err := w.say(chat.System, cmp.Or(r.prompt, prompt)); err != nil {
 		return err
 	}
 	if err := w.say(chat.User, s.Task.Instruction()); err != nil {

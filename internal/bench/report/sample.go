@@ -172,7 +172,7 @@ func newRow(s bench.Submission) submissionRow {
 	switch s.Verdict.Outcome { //nolint:exhaustive // all others are no success
 	case oracle.Solved:
 		row.State, row.Sign = "good", "●"
-	case oracle.SameFixOtherSignature:
+	case oracle.SameFixOtherSignature, oracle.Breaks:
 		row.State, row.Sign = "part", "◐"
 	case oracle.InfraError:
 		row.State, row.Sign = "infra", "!"

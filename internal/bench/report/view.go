@@ -305,6 +305,8 @@ func outcomeWord(o oracle.Outcome) word {
 		return "limit"
 	case oracle.InfraError:
 		return "infrastructure error"
+	case oracle.Breaks:
+		return "breaks"
 	}
 	return "not solved"
 }
