@@ -1,4 +1,4 @@
-// Package tasks holds the suites that ship, the roots that their tasks build
+// Package tasks holds the suites that ship, the recipes of campaigns, the roots that they build
 // and run in, and the drivers that are laid into every build: data and
 // recipes, and no third-party code. What a task means is left to bench, what
 // a root is to sandbox/root and what a driver does to target.
@@ -9,7 +9,7 @@ import (
 	"io/fs"
 )
 
-//go:embed all:open-1 all:root all:driver
+//go:embed all:open-1 all:root all:driver all:recipe
 var files embed.FS
 
 // Suites are the suites that ship: one folder each.
@@ -17,6 +17,9 @@ func Suites() fs.FS { return only{files, map[string]bool{"open-1": true}} }
 
 // Roots is the folder of root descriptions and their locks.
 func Roots() fs.FS { return sub("root") }
+
+// Recipes are targets' folders of our own for software of the registries, one folder each, for `campaign`.
+func Recipes() fs.FS { return sub("recipe") }
 
 // Drivers is the folder of drivers, by language.
 func Drivers() fs.FS { return sub("driver") }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -70,25 +71,36 @@ func TestScripts(t *testing.T) {
 }
 
 // model starts a model's server, whose address is $MODEL then: its model looks
-// round, writes what it is given into /out/poc, submits it, and has no more to say.
+// round, writes what it is given into /out/poc, submits it, and has no more to say. Asked what it thinks of a proof, it says that it is real, or,
+// as a doubter, that it is not.
 func model(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 1 || len(args) > 2 {
-		ts.Fatalf("usage: model TEXT [turncoat]")
+		ts.Fatalf("usage: model TEXT [turncoat|doubter]")
 	}
 	calls := []struct{ name, arguments string }{
 		{"bash", `{"cmd":"ls /task /src; id"}`},
 		{"bash", fmt.Sprintf(`{"cmd":%q}`, "printf '%s\\n' '"+args[0]+"' >/out/poc")},
 		{"submit", `{}`},
 	}
+	opinion := `real\nit writes past the end`
+	if len(args) > 1 && args[1] == "doubter" {
+		opinion = `not real\nnobody calls it so`
+	}
+	examines := append(slices.Clone(calls[:0]), calls[1], calls[2])
+	examines[0].arguments = fmt.Sprintf(`{"cmd":%q}`, "test -s /task/proof && printf '"+opinion+"' >/out/answer")
+	turncoat := len(args) > 1 && args[1] == "turncoat"
 	var asked atomic.Int64
 	up := gatetest.Start(func(r gatetest.Request) gatetest.Answer {
 		if !strings.Contains(r.Body, `"tools"`) { // the run asks whether it is the same model
-			if len(args) > 1 && asked.Add(1) > 15 {
+			if turncoat && asked.Add(1) > 15 {
 				return gatetest.Chat("titan-2027", "Who, me?", 20, 5)
 			}
 			return gatetest.Chat("titan-2026", "It is I.", 20, 5)
 		}
-		turn := strings.Count(r.Body, `"role":"assistant"`)
+		turn, calls := strings.Count(r.Body, `"role":"assistant"`), calls
+		if strings.Contains(r.Body, "/task/proof") {
+			calls = examines
+		}
 		if turn >= len(calls) {
 			return gatetest.Chat("titan-2026", "That was all.", 100, 10)
 		}

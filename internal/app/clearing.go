@@ -14,7 +14,8 @@ import (
 // Bench is a target's folder on this machine, ready to take proofs and patches in boxes.
 type Bench struct {
 	Folder  clearing.Folder
-	Archive proofhouse.Digest // of the folder, packed
+	Archive proofhouse.Digest    // of the folder, packed
+	Model   clearing.ThreatModel // what Reproduce does not take for a vulnerability; the zero value takes all
 	boxes   *clearing.Boxes
 	app     *App
 }
@@ -65,7 +66,7 @@ func (b *Bench) Reproduce(ctx context.Context, proof []byte, runs int) (clearing
 	if err != nil {
 		return clearing.Reproduction{}, nil, err
 	}
-	return w.Attest(ctx, b.boxes, clearing.Attempt{Proof: proof, Benign: benign, Runs: runs}, clearing.ReproductionPredicate{
+	return w.Attest(ctx, b.boxes, clearing.Attempt{Proof: proof, Benign: benign, Runs: runs, Model: b.Model}, clearing.ReproductionPredicate{
 		Purl: b.Folder.Spec.Purl, Target: b.Archive, Rule: b.Folder.Spec.Rule(),
 	})
 }

@@ -110,21 +110,10 @@ func entryPoints(f Folder) []string {
 	return out
 }
 
-// Filed is a confirmed finding of a campaign as its folder holds it, beside the proof and the signed reproduction. Names that the
-// field's intake has are those of the field; `finding submit` takes the folder's files.
+// Filed is a confirmed finding of a campaign as its folder holds it, beside the proof and the signed reproduction: a claim, as
+// `finding submit` sends it, and what the machine saw.
 type Filed struct {
-	Title       string   `json:"title"`
-	Description string   `json:"description"`
-	Purl        string   `json:"purl"`
-	Versions    []string `json:"versions"`
-	Symbol      struct {
-		Function string `json:"function,omitempty"`
-	} `json:"affected_symbol"`
-	Method  string             `json:"discovery_method"`
-	Tooling string             `json:"discovery_tooling"`
-	AI      string             `json:"ai_use"`
-	Marking proofhouse.Marking `json:"marking"`
-
+	Claim
 	Class     string            `json:"class"`
 	Signature string            `json:"signature"`
 	Frames    []string          `json:"frames,omitempty"`
@@ -151,32 +140,16 @@ func File(spec Spec, archive, proof, statement proofhouse.Digest, r Reproduction
 		function = r.Frames[0]
 	}
 	f := Filed{
-		Purl: spec.Purl, Versions: []string{p.Version}, Method: by.Method, Tooling: by.Tooling, AI: by.AI, Marking: proofhouse.Red,
+		Claim: Claim{Purl: spec.Purl, Versions: []string{p.Version}, Method: by.Method, Tooling: by.Tooling, AI: by.AI, Marking: proofhouse.Red, Symbol: Symbol{Function: printable(function, maxWord)}},
 		Class: class, Signature: r.Signature, Frames: r.Frames, Target: archive, Proof: proof, Statement: statement,
 	}
-	f.Symbol.Function = function
 	what := class
 	if function != "" {
 		what += " in " + function
 	}
-	f.Title = printable(what + " of " + p.Name + " " + p.Version)
-	f.Description = printable(fmt.Sprintf("One input makes %s %s break: %s. It %s.", p.Name, p.Version, what, r.Reason))
-	return f, nil
-}
-
-// printable is one line of what shows, at most maxTitle bytes: names of functions are the finder's to choose.
-func printable(s string) string {
-	s = strings.Map(func(r rune) rune {
-		if hidden(string(r)) {
-			return '?'
-		}
-		return r
-	}, strings.ToValidUTF8(s, "?"))
-	for len(s) > maxTitle {
-		cut := []rune(s)
-		s = string(cut[:len(cut)-1])
-	}
-	return s
+	f.Title = printable(what+" of "+p.Name+" "+p.Version, maxTitle)
+	f.Description = printable(fmt.Sprintf("One input makes %s %s break: %s. It %s.", p.Name, p.Version, what, r.Reason), maxText)
+	return f, f.Validate()
 }
 
 // Look is a break as cheap likeness sees it: the key of one line for a reader, and nothing that merges.

@@ -181,12 +181,15 @@ func (f Folder) Benign() ([][]byte, error) {
 
 // PackFolder makes the archive of a target's folder on this machine. Equal folders give equal bytes. Anything but regular files is
 // proofhouse.Invalid.
-func PackFolder(dir string) ([]byte, error) {
-	if _, err := ReadFolder(os.DirFS(dir)); err != nil {
+func PackFolder(dir string) ([]byte, error) { return Pack(os.DirFS(dir)) }
+
+// Pack is PackFolder of any file system.
+func Pack(folder fs.FS) ([]byte, error) {
+	if _, err := ReadFolder(folder); err != nil {
 		return nil, err
 	}
 	var names []string
-	err := fs.WalkDir(os.DirFS(dir), ".", func(name string, d fs.DirEntry, err error) error {
+	err := fs.WalkDir(folder, ".", func(name string, d fs.DirEntry, err error) error {
 		switch {
 		case err != nil || d.IsDir():
 			return err
@@ -203,7 +206,7 @@ func PackFolder(dir string) ([]byte, error) {
 	var out bytes.Buffer
 	z := zip.NewWriter(&out)
 	for _, name := range names {
-		b, err := fs.ReadFile(os.DirFS(dir), name)
+		b, err := fs.ReadFile(folder, name)
 		if err != nil {
 			return nil, err
 		}

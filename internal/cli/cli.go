@@ -134,7 +134,7 @@ func (c *console) root() *cobra.Command {
 	f.BoolVar(&c.json, "json", false, "print JSON for programs")
 	f.StringVar(&c.cfg.Data, "data", "", "data folder (default $PROOFHOUSE_DATA, else the user's data folder)")
 	f.StringVar(&c.cfg.Provider, "provider", "", "sandbox provider: gvisor, or bwrap, which is weak and marked so (default gvisor)")
-	root.AddCommand(c.run(), c.suite(), c.oracle(), c.finding(), c.cluster(), c.patch(), c.packet(), c.project(), c.desk(), c.sandbox(), c.roots(), c.report(), c.verify(), c.serve(), c.gate(), c.witness(), c.version(),
+	root.AddCommand(c.run(), c.campaign(), c.suite(), c.oracle(), c.finding(), c.cluster(), c.patch(), c.packet(), c.project(), c.desk(), c.sandbox(), c.roots(), c.report(), c.verify(), c.serve(), c.gate(), c.witness(), c.version(),
 		c.cases(), c.terms(), c.access(), c.criteria(), c.consult(), c.determine(), c.adopt(), c.appeal(), c.partner(), c.bundle(), c.admin(), c.backup(), c.restore())
 	for _, cmd := range root.Commands() {
 		exactArgs(cmd)
