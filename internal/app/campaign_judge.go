@@ -119,9 +119,7 @@ func (c *campaign) conclude(ctx context.Context, trials bench.Result) (CampaignR
 
 // finish adds what is of the whole.
 func (c *campaign) finish(out *CampaignResult, trials bench.Result) {
-	slices.SortStableFunc(out.Lines, func(a, b CampaignLine) int {
-		return cmp.Or(cmp.Compare(min(1, len(b.Findings)), min(1, len(a.Findings))), cmp.Compare(b.Count, a.Count))
-	})
+	out.sort()
 	if trials.Summary.Model == nil {
 		out.Notes = append(out.Notes, "no model took part, so nobody examined the proofs before the oracle did")
 		return
@@ -151,6 +149,13 @@ func (r *CampaignResult) add(l CampaignLine) {
 		return
 	}
 	r.Lines = append(r.Lines, l)
+}
+
+// sort puts what is filed first, and of that what came most often.
+func (r *CampaignResult) sort() {
+	slices.SortStableFunc(r.Lines, func(a, b CampaignLine) int {
+		return cmp.Or(cmp.Compare(min(1, len(b.Findings)), min(1, len(a.Findings))), cmp.Compare(b.Count, a.Count))
+	})
 }
 
 // verdictOf is what a trial's look at a submission comes to.

@@ -37,7 +37,7 @@ var classesOf = map[target.Language]string{
 func DraftDeclaration(f Folder) string {
 	s := f.Spec
 	var b strings.Builder
-	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
+	line := func(format string, args ...any) { b.WriteString(printable(fmt.Sprintf(format, args...), maxText) + "\n") }
 	line("# The threat model of %s: a first version, made from the target's folder.", s.Purl)
 	line("# Edit it: what it excludes is never filed, and agents are told.")
 	line("#")
@@ -69,7 +69,7 @@ func DraftDeclaration(f Folder) string {
 
 var (
 	called  = regexp.MustCompile(`\b([A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*)\s*\(`)
-	defined = regexp.MustCompile(`(?m)^(?:func|static|int|void|struct|size_t|function|const)\b[^;{=]*?([A-Za-z_][A-Za-z0-9_]*)\s*\(`)
+	defined = regexp.MustCompile(`(?m)^[ \t]*(?:func|static|int|void|struct|size_t|function|const)\b[^;{=]*?([A-Za-z_][A-Za-z0-9_]*)\s*\(`)
 	asides  = regexp.MustCompile(`(?s)/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'`)
 )
 

@@ -96,7 +96,7 @@ func printCampaign(w io.Writer, r app.CampaignResult) {
 	}
 	fmt.Fprintf(w, "folder: %s\n", r.Folder)
 	if filed != "" {
-		fmt.Fprintf(w, "to bring one to a house: proofhouse finding submit %s %s --ai …\n", filepath.Join(r.Folder, "target"), filepath.Join(r.Folder, filed, "proof"))
+		fmt.Fprintf(w, "to bring one to a house: proofhouse finding submit %s %s --claim %s\n", filepath.Join(r.Folder, "target"), filepath.Join(r.Folder, filed, "proof"), filepath.Join(r.Folder, filed, "finding.json"))
 	}
 }
 

@@ -1,8 +1,10 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -29,7 +31,7 @@ func (c *console) asking(use, short, long string, args cobra.PositionalArgs, ret
 
 func (c *console) findingSubmit() *cobra.Command {
 	var report clearing.Report
-	var marking, fix, regression, sarif, symbol, weakness string
+	var marking, fix, regression, sarif, symbol, weakness, claim string
 	cmd := c.asking("submit TARGET PROOF", "bring a finding to a house",
 		"Sends an input that breaks a target, and the target's folder, by which the house builds it and tries the input itself. What it cannot\n"+
 			"reproduce goes nowhere. The answer is a receipt; the same report sent again is not taken twice.",
@@ -43,6 +45,11 @@ func (c *console) findingSubmit() *cobra.Command {
 			report.Symbol.Function = symbol
 			if weakness != "" {
 				report.Enrichment = &clearing.Enrichment{CWE: weakness}
+			}
+			if claim != "" {
+				if err := fillFrom(&report, claim, args[1]); err != nil {
+					return err
+				}
 			}
 			if err := attach(&report, target, args[1], fix, regression, sarif); err != nil {
 				return err
@@ -72,10 +79,33 @@ func (c *console) findingSubmit() *cobra.Command {
 	f.StringVar(&marking, "marking", string(proofhouse.Red), "how far it may be passed on")
 	f.StringVar(&weakness, "cwe", "", "the weakness, such as CWE-125")
 	f.StringVar(&symbol, "function", "", "the function that is affected")
+	f.StringVar(&claim, "claim", "", "a campaign's finding.json, which fills in what the flags leave out")
 	f.StringVar(&fix, "fix", "", "`FILE` with a patch: a unified diff of the project's code")
 	f.StringVar(&regression, "regression", "", "`FILE` with a diff that adds the patch's own test")
 	f.StringVar(&sarif, "sarif", "", "`FILE` with a SARIF log of one result, which fills in what the flags leave out")
 	return cmd
+}
+
+// fillFrom takes what the flags leave out from a campaign's finding, which must be of this target and this proof.
+func fillFrom(r *clearing.Report, file, proof string) error {
+	b, err := app.ReadInput(file)
+	if err != nil {
+		return err
+	}
+	input, err := app.ReadInput(proof)
+	if err != nil {
+		return err
+	}
+	var f clearing.Filed
+	if err := json.Unmarshal(b, &f); err != nil {
+		return proofhouse.Errorf(proofhouse.Invalid, err, "%s is no finding of a campaign", file)
+	}
+	if f.Purl != r.Purl || f.Proof != proofhouse.DigestOf(input) {
+		return proofhouse.Errorf(proofhouse.Invalid, nil, "%s is a finding of another target or another proof", file)
+	}
+	r.Title, r.Description, r.Symbol.Function = cmp.Or(r.Title, f.Title), cmp.Or(r.Description, f.Description), cmp.Or(r.Symbol.Function, f.Symbol.Function)
+	r.Method, r.Tooling, r.AI = cmp.Or(r.Method, f.Method), cmp.Or(r.Tooling, f.Tooling), cmp.Or(r.AI, f.AI)
+	return nil
 }
 
 // readTarget is a target's folder as an archive: a folder, or what was packed already.
