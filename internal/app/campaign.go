@@ -66,8 +66,7 @@ type campaign struct {
 	text   []byte // of the threat model
 	target target.Target
 	bench  *Bench
-	spent  bench.Spent // of reviews
-	looked time.Duration
+	looked time.Duration // that examinations took
 }
 
 // Campaign builds a target, has an agent look for inputs that break it, has each examined and reproduced, and files what

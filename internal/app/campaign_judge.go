@@ -285,7 +285,7 @@ func left(b bench.Budget, s bench.Spent) (rest bench.Budget, met bool) {
 	if b.Met(s, s.Messages) != "" {
 		return b, true
 	}
-	sub := func(n, used int64) int64 { return max(0, n-used) * min(1, n) }
+	sub := func(n, used int64) int64 { return max(0, n-used) }
 	return bench.Budget{
 		Tokens: sub(b.Tokens, s.Tokens()), NanoDollars: sub(b.NanoDollars, s.NanoDollars),
 		Turns: int(sub(int64(b.Turns), int64(s.Turns))), Messages: int(sub(int64(b.Messages), int64(s.Messages))),

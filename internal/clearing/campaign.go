@@ -37,7 +37,9 @@ var classesOf = map[target.Language]string{
 func DraftDeclaration(f Folder) string {
 	s := f.Spec
 	var b strings.Builder
-	line := func(format string, args ...any) { b.WriteString(printable(fmt.Sprintf(format, args...), maxText) + "\n") }
+	line := func(format string, args ...any) {
+		b.WriteString(printable(fmt.Sprintf(format, args...), maxText) + "\n")
+	}
 	line("# The threat model of %s: a first version, made from the target's folder.", s.Purl)
 	line("# Edit it: what it excludes is never filed, and agents are told.")
 	line("#")
