@@ -188,6 +188,7 @@ func TestReview(t *testing.T) {
 // seen looks at what each may see of the finished case.
 func (h *house) seen(t *testing.T, id proofhouse.CaseID) {
 	t.Helper()
+	manifest := []byte(proofhouse.DigestOf([]byte("suite"))) // which a run says before it begins
 	for who, w := range map[string]struct{ criteria, answers, members bool }{
 		"ada": {false, false, true}, "rita": {true, true, true}, "eve": {true, false, true}, "otto": {true, true, true}, "carl": {true, true, true},
 	} {
@@ -205,6 +206,11 @@ func (h *house) seen(t *testing.T, id proofhouse.CaseID) {
 		}
 		if got := bytes.Contains(all, []byte("canary")); got != w.answers {
 			t.Errorf("%s reads the answers among the events: %v", who, got)
+		}
+		for _, word := range [][]byte{manifest, []byte(`"exclusions"`), []byte(`"budget"`)} {
+			if got := bytes.Contains(all, word); got != w.criteria {
+				t.Errorf("%s reads %s of the criteria among the events: %v", who, word, got)
+			}
 		}
 		if got := bytes.Contains(all, []byte("threshold_millionths")); got != (who == "rita") {
 			t.Errorf("%s reads the criteria among the events: %v", who, got)

@@ -76,7 +76,7 @@ func TestExcerpt(t *testing.T) {
 		t.Fatal(err)
 	}
 	if d := p.Case.Determinations; len(d) != 1 || !d[0].Follows || d[0].Dissent != -1 || len(p.Case.Wrong) != 0 || len(p.Case.Adoptions) != 1 || p.Case.For != proofhouse.Developer ||
-		len(p.Case.Withheld) != 3 || p.Log.Withheld != 3 || !p.Case.Signers[0].Pinned {
+		len(p.Case.Withheld) != 4 || p.Log.Withheld != 4 || !p.Case.Signers[0].Pinned {
 		t.Errorf("the excerpt proves %+v", p)
 	}
 	altered(t, file)

@@ -24,6 +24,8 @@ type Excerpt struct {
 	Reports        []ExcerptReport   `json:"reports"`
 	Determinations []Determination   `json:"determinations"`
 	Adoptions      []Adoption        `json:"adoptions"`
+	// Runs are those whose beginning is withheld, since it repeats the criteria.
+	Runs []ExcerptRun `json:"runs,omitempty"`
 	// Tiers are the reports as the reader may read them.
 	Tiers []TierReport `json:"tiers"`
 }
@@ -50,6 +52,14 @@ type ExcerptReport struct {
 	At         time.Time         `json:"at"`
 }
 
+// ExcerptRun is a run by its name, the version of the criteria that it meant to follow, and which event began it.
+type ExcerptRun struct {
+	Seq          int              `json:"seq"`
+	ID           proofhouse.RunID `json:"id"`
+	Registration int              `json:"registration"`
+	At           time.Time        `json:"at"`
+}
+
 // ExcerptFor is the excerpt of a case for somebody in a role, from all of its records. tiers are those of
 // the report that the role may read, which is for policy to say.
 func (c Case) ExcerptFor(role proofhouse.Role, records []Record, tiers []Tier) (Excerpt, error) {
@@ -74,6 +84,10 @@ func (c Case) ExcerptFor(role proofhouse.Role, records []Record, tiers []Tier) (
 			p.Answers = append(p.Answers, next.excerptAnswer(r, r.Event.By.Organisation))
 		case Waive:
 			p.Answers = append(p.Answers, next.excerptAnswer(r, a.Organisation))
+		case StartRun:
+			if len(seen.Runs) > 0 && !reader.Sees(a) {
+				p.Runs = append(p.Runs, ExcerptRun{r.Seq, a.Run, a.Registration, r.At})
+			}
 		case FileReport:
 			if len(seen.Reports) > 0 {
 				p.Reports = append(p.Reports, ExcerptReport{r.Seq, next.Reports[len(next.Reports)-1].Commitment, r.At})
@@ -156,7 +170,7 @@ type excerptReader struct {
 	countersigned map[int]int
 	began         map[proofhouse.RunID]int
 
-	criteria, answers, reported int // how many of the excerpt's were come to
+	criteria, answers, reported, begun int // how many of the excerpt's were come to
 }
 
 func (v *excerptReader) wrong(format string, args ...any) error {
@@ -165,6 +179,16 @@ func (v *excerptReader) wrong(format string, args ...any) error {
 
 // withheld takes what the house says of an event that is not opened.
 func (v *excerptReader) withheld(seq int) error {
+	if v.begun < len(v.excerpt.Runs) && v.excerpt.Runs[v.begun].Seq == seq {
+		s := v.excerpt.Runs[v.begun]
+		v.begun++
+		if _, err := v.c.run(s.ID); err == nil {
+			return v.wrong("the house states that a run began twice")
+		}
+		v.c.Runs = append(v.c.Runs, Run{ID: s.ID, Registration: s.Registration, Round: v.c.round(), Started: s.At})
+		v.began[s.ID] = seq
+		return nil
+	}
 	return v.stated(seq, func(proofhouse.Digest) bool { return true })
 }
 
@@ -323,7 +347,7 @@ func (v *excerptReader) whole() error {
 	if v.seq != p.Events {
 		return v.wrong("the case has more events than the house states")
 	}
-	if v.criteria != len(p.Criteria) || v.answers != len(p.Answers) || v.reported != len(p.Reports) || len(v.c.Determinations) != len(p.Determinations) || len(v.c.Adoptions) != len(p.Adoptions) {
+	if v.criteria != len(p.Criteria) || v.answers != len(p.Answers) || v.reported != len(p.Reports) || v.begun != len(p.Runs) || len(v.c.Determinations) != len(p.Determinations) || len(v.c.Adoptions) != len(p.Adoptions) {
 		return v.wrong("the house states something of an event that is not there")
 	}
 	return nil
@@ -385,6 +409,9 @@ func (v *excerptReader) says(p *Proof) {
 		for i := range p.Determinations {
 			p.Determinations[i].Dissent = -1
 		}
+	}
+	if v.begun > 0 {
+		p.open("when %d of the runs began, and under which criteria, which is the house's word: what they were begun with repeats the criteria, and is withheld", v.begun)
 	}
 	if len(v.c.Registrations) > 0 {
 		p.open("when criteria were registered, which is the house's word; that they were countersigned before a run began is shown where both are opened")

@@ -108,6 +108,7 @@ func excerptOf(t testing.TB, c Case, records []Record, role proofhouse.Role, tie
 // TestExcerpt: what each role is not given first, and then what is proved to it.
 func TestExcerpt(t *testing.T) {
 	c, records := told(t)
+	manifest := string(digestOf("suite")) // which a run says before it begins
 	for _, r := range []struct {
 		role     proofhouse.Role
 		tiers    []Tier
@@ -115,17 +116,18 @@ func TestExcerpt(t *testing.T) {
 		withheld int
 		dissent  int
 	}{
-		{proofhouse.Developer, []Tier{DeveloperTier, PartnerTier, PublicTier}, "canary-developer canary-partner canary-public", 5, -1},
-		{proofhouse.Registrar, []Tier{AuthorityTier}, "canary-answer canary-waiver canary-authority threshold", 2, 1},
-		{proofhouse.Authority, []Tier{AuthorityTier}, "canary-answer canary-waiver canary-authority", 3, 1},
-		{proofhouse.Evaluator, nil, "", 5, -1},
-		{proofhouse.Consultee, nil, "canary-answer canary-waiver", 3, 1},
-		{proofhouse.Auditor, []Tier{PublicTier}, "canary-answer canary-waiver canary-public", 3, 1},
-		{proofhouse.Adopter, []Tier{PartnerTier}, "canary-partner", 5, -1},
+		{proofhouse.Developer, []Tier{DeveloperTier, PartnerTier, PublicTier}, "canary-developer canary-partner canary-public", 8, -1},
+		{proofhouse.SecurityOfficer, nil, "", 8, -1},
+		{proofhouse.Registrar, []Tier{AuthorityTier}, "canary-answer canary-waiver canary-authority threshold " + manifest, 2, 1},
+		{proofhouse.Authority, []Tier{AuthorityTier}, "canary-answer canary-waiver canary-authority " + manifest, 3, 1},
+		{proofhouse.Evaluator, nil, manifest, 5, -1},
+		{proofhouse.Consultee, nil, "canary-answer canary-waiver " + manifest, 3, 1},
+		{proofhouse.Auditor, []Tier{PublicTier}, "canary-answer canary-waiver canary-public " + manifest, 3, 1},
+		{proofhouse.Adopter, []Tier{PartnerTier}, "canary-partner " + manifest, 5, -1},
 		{proofhouse.Partner, []Tier{PartnerTier}, "canary-partner", len(records), 0},
 	} {
 		some, excerpt, all := excerptOf(t, c, records, r.role, r.tiers...)
-		for _, canary := range []string{"canary-answer", "canary-waiver", "canary-authority", "canary-developer", "canary-partner", "canary-public", "threshold"} {
+		for _, canary := range []string{"canary-answer", "canary-waiver", "canary-authority", "canary-developer", "canary-partner", "canary-public", "threshold", manifest} {
 			if got := strings.Contains(all, canary); got != strings.Contains(r.canaries, canary) {
 				t.Errorf("the excerpt for a %s holds %s: %v", r.role, canary, got)
 			}
@@ -155,7 +157,8 @@ func TestExcerpt(t *testing.T) {
 		if strings.Join(counts, " ") != "run-0false run-atrue run-btrue" {
 			t.Errorf("a %s is told of the runs %v", r.role, counts)
 		}
-		if open := strings.Join(p.Open, "\n"); !strings.Contains(open, "the registered rule proposes") || !strings.Contains(open, "where the tokens went") || strings.Contains(open, "how the consulted answered") != (r.dissent < 0) {
+		if open := strings.Join(p.Open, "\n"); !strings.Contains(open, "the registered rule proposes") || !strings.Contains(open, "where the tokens went") || strings.Contains(open, "how the consulted answered") != (r.dissent < 0) ||
+			strings.Contains(open, "when 3 of the runs began") == strings.Contains(r.canaries, manifest) {
 			t.Errorf("to a %s, open is %s", r.role, open)
 		}
 	}
@@ -204,7 +207,18 @@ func TestExcerptForged(t *testing.T) {
 			p.Reports = append(p.Reports, ExcerptReport{p.Events + 1, digestOf("x"), start})
 			return some
 		},
-		"another answer": func(some []Record, p *Excerpt) []Record { p.Answers[0].Digest = digestOf("x"); return some },
+		"one more run": func(some []Record, p *Excerpt) []Record {
+			p.Runs = append(p.Runs, ExcerptRun{p.Events + 1, "run-z", 1, start})
+			return some
+		},
+		"no run":      func(some []Record, p *Excerpt) []Record { p.Runs = p.Runs[1:]; return some },
+		"another run": func(some []Record, p *Excerpt) []Record { p.Runs[1].ID = "run-z"; return some },
+		"a run twice": func(some []Record, p *Excerpt) []Record {
+			p.Runs[0].ID = "run-a"
+			return slices.DeleteFunc(some, func(r Record) bool { f, ok := r.Event.Act.(FinishRun); return ok && f.Run == "run-0" })
+		},
+		"a run that is opened": func(some []Record, p *Excerpt) []Record { p.Runs[0].Seq = 1; return some },
+		"another answer":       func(some []Record, p *Excerpt) []Record { p.Answers[0].Digest = digestOf("x"); return some },
 		"answers moved": func(some []Record, p *Excerpt) []Record {
 			p.Answers[0].At = p.Answers[0].At.Add(time.Hour)
 			return some
@@ -303,6 +317,12 @@ func TestExcerptForged(t *testing.T) {
 	if err != nil || len(p.Wrong) != 2 || !strings.HasPrefix(p.Wrong[0], "late criteria: the run run-a, which determination 1 counts") {
 		t.Errorf("no countersignature: %q, %v", p.Wrong, err)
 	}
+	some, excerpt, _ = excerptOf(t, c, records, proofhouse.Developer)
+	excerpt.Runs[1].Seq--
+	if p, err = VerifyExcerpt(c.Rules, some, excerpt, nil); proofhouse.KindOf(err) != proofhouse.Integrity {
+		t.Errorf("a run that is said to have begun with an event that is opened: %+v, %v", p, err)
+	}
+	excerpt.Runs[1].Seq++
 	if p, err = VerifyExcerpt(c.Rules, slices.Clone(records[:0]), Excerpt{Case: c.ID, For: proofhouse.Developer, Events: 2}, nil); err != nil || len(p.Withheld) != 2 {
 		t.Errorf("nothing opened: %+v, %v", p, err)
 	}

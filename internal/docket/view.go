@@ -116,6 +116,8 @@ func (r Reader) Sees(a Act) bool {
 		return r.whole() && slices.Contains(r.Artifacts, a.ID)
 	case Register:
 		return r.any(proofhouse.Registrar)
+	case StartRun:
+		return r.criteria() // its manifest repeats them
 	case FileReport:
 		return false // it holds all tiers, and there is nobody who may read them all
 	case Answer, Waive:
