@@ -173,7 +173,16 @@ func (c Client) report(ctx context.Context, path string, q url.Values, version i
 
 // Bundle writes the case's bundle to w, by a request that two others approved; with a reader, the
 // one for readers in that role.
+//
+// It takes as long as bytes come, and gives up when none has come for a minute.
 func (c Client) Bundle(ctx context.Context, id proofhouse.CaseID, reader proofhouse.Role, request string, w io.Writer) error {
+	if c.HTTP == nil {
+		c.HTTP = slow
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	still := time.AfterFunc(stillness, cancel)
+	defer still.Stop()
 	q := url.Values{"request": {request}}
 	if reader != "" {
 		q.Set("for", string(reader))
@@ -183,10 +192,27 @@ func (c Client) Bundle(ctx context.Context, id proofhouse.CaseID, reader proofho
 		return err
 	}
 	defer resp.Body.Close()
-	if _, err := io.Copy(w, resp.Body); err != nil {
+	if _, err := io.Copy(w, &moving{resp.Body, still}); err != nil {
 		return unreachable(err)
 	}
 	return nil
+}
+
+// stillness is for how long an answer that may be long may bring nothing.
+const stillness = time.Minute
+
+// moving puts a timer off whenever bytes come.
+type moving struct {
+	io.Reader
+	still *time.Timer
+}
+
+func (m *moving) Read(b []byte) (int, error) {
+	n, err := m.Reader.Read(b)
+	if n > 0 {
+		m.still.Reset(stillness)
+	}
+	return n, err
 }
 
 func get[T any](ctx context.Context, c Client, path string, q url.Values) (T, error) {
