@@ -142,6 +142,9 @@ func (s server) show(c docket.Case, who policy.Person, now time.Time) *caseOut {
 	if due, ok := c.Due(); ok && slices.ContainsFunc(seen.Artifacts, func(a docket.Artifact) bool { return a.Ordered.IsZero() }) {
 		out.Due = due
 	}
+	if in, ok := c.PartnerCriteriaInForce(); ok && len(seen.PartnerCriteria) > 0 {
+		out.PartnersBy = in.Version
+	}
 	for _, r := range seen.Registrations {
 		if r.Criteria.Threshold > 0 { // the reader may see it
 			outcome, runs := c.Propose(r.Version)

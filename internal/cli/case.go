@@ -275,13 +275,12 @@ func showCase(w io.Writer, k wire.Case) {
 		}
 		add("determined", "%s, %s, %s", d.Outcome, day(d.At), follows)
 	}
-	inForce, _ := k.PartnerCriteriaInForce()
 	for _, p := range k.PartnerCriteria {
 		state := "over with"
 		switch {
-		case p.Version == inForce.Version:
+		case p.Version == k.PartnersBy:
 			state = "in force"
-		case p.Version > inForce.Version:
+		case p.Version > k.PartnersBy:
 			state = "waits for the developer's agreement"
 		}
 		for _, one := range p.Criteria {

@@ -28,6 +28,8 @@ type Case struct {
 	// Proposals are what the registered rule says at this moment of each version of the
 	// criteria, for those who may read the criteria.
 	Proposals []Proposal `json:"proposals"`
+	// PartnersBy is the version of the criteria for partners that is in force; 0 is none.
+	PartnersBy int `json:"partners_by,omitzero"`
 	// Glass is whenever the case's glass was broken, oldest first, for members. Answers to acts leave it out.
 	Glass []Glass `json:"glass,omitempty"`
 }
