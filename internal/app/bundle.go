@@ -67,6 +67,9 @@ func (h *House) Bundle(ctx context.Context, id proofhouse.CaseID, w io.Writer) e
 			{Name: rulesAttachment, Media: "application/toml", Data: c.Rules.Text},
 		},
 	}
+	if src.Older, err = h.older(ctx, c, size); err != nil {
+		return err
+	}
 	if src.Statements, err = h.statements(ctx, c, raw); err != nil {
 		return err
 	}
@@ -210,6 +213,8 @@ type BundleTrust struct {
 	// and LogCopy is a copy of its folder: the log must go on from them.
 	Older   []string
 	LogCopy string
+	// Against are files of other bundles of the same log, of this case or of others.
+	Against []string
 	// Disclosures are files with tasks that somebody disclosed since.
 	Disclosures []string
 	// Pins are key ids by organisation, as ORGANISATION=KEYID.
@@ -220,6 +225,8 @@ type BundleTrust struct {
 type BundleProof struct {
 	Log  ledger.Report `json:"log"`
 	Case docket.Proof  `json:"case"`
+	// Against is of each bundle that this one was held to.
+	Against []AgainstProof `json:"against,omitempty"`
 	// Disclosed are the tasks that were shown to be among those committed to.
 	Disclosed []DisclosedTask `json:"disclosed,omitempty"`
 }
@@ -239,6 +246,9 @@ func VerifyBundle(ctx context.Context, file string, trust BundleTrust) (p Bundle
 	b, err := ledger.ReadBundle(ctx, f, opts)
 	p.Log = b.Report
 	if err != nil {
+		return p, err
+	}
+	if p.Against, err = trust.against(ctx, b, opts); err != nil {
 		return p, err
 	}
 	rules, err := docket.ParseProfile(b.Attachments[rulesAttachment].Data)

@@ -71,9 +71,13 @@ func (h *House) Excerpt(ctx context.Context, id proofhouse.CaseID, role proofhou
 	if err != nil {
 		return err
 	}
+	older, err := h.older(ctx, c, size)
+	if err != nil {
+		return err
+	}
 	return ledger.WriteBundle(ctx, w, h.log, h.key, ledger.BundleSource{
 		Stream: string(id), AtLeast: size, Entries: h.entries(ctx, id, c.Version), Signers: []*ledger.PublicKey{h.key.PublicKey()},
-		For: readerWord(role), Withhold: func(e ledger.Entry) bool { return !opened[e.Seq] },
+		For: readerWord(role), Withhold: func(e ledger.Entry) bool { return !opened[e.Seq] }, Older: older,
 		Statements: append(statements, ledger.NamedStatement{Name: "excerpt", Envelope: envelope}),
 		Attachments: []ledger.Attachment{
 			{Name: excerptAttachment, Media: "application/json", Data: raw},

@@ -44,6 +44,7 @@ func (c *console) verify() *cobra.Command {
 	f.StringArrayVar(&trust.Receipts, "receipt", nil, "`FILE` of a receipt that the bundle must keep; may be repeated")
 	f.StringArrayVar(&trust.Older, "older", nil, "`FILE` of a checkpoint that the log must go on from; may be repeated")
 	f.StringVar(&trust.LogCopy, "log-copy", "", "`FOLDER` with a copy of the log, for proofs from older checkpoints that the bundle has not")
+	f.StringArrayVar(&trust.Against, "against", nil, "`FILE` of another bundle of the same log, to find a fork between them; may be repeated")
 	f.StringArrayVar(&trust.Disclosures, "task", nil, "`FILE` of a task that was disclosed; may be repeated")
 	f.StringArrayVar(&trust.Pins, "signer", nil, "`ORGANISATION=KEYID` that you know; may be repeated")
 	return cmd
@@ -61,6 +62,11 @@ func (c *console) verifyBundle(ctx context.Context, file string, trust app.Bundl
 	if n := len(p.Case.Wrong); n > 0 {
 		return proofhouse.Errorf(proofhouse.Failed, nil, "the bundle is whole, and %d of what it shows breaks the announced rules", n)
 	}
+	for _, a := range p.Against {
+		if !a.One {
+			return proofhouse.Errorf(proofhouse.Failed, nil, "nothing shows that the two bundles are of one log: ask the house for a new one of the case whose log was the longer, or name a copy of the log")
+		}
+	}
 	return nil
 }
 
@@ -72,6 +78,16 @@ func printBundle(w io.Writer, p app.BundleProof) {
 	}
 	if n := len(k.Withheld); n > 0 {
 		fmt.Fprintf(w, "for a %s: %d of the %d events are withheld, and stand there by their commitment alone (%s)\n", k.For, n, k.Events, spans(k.Withheld))
+	}
+	if p.Log.Older > 0 {
+		fmt.Fprintf(w, "the log goes on from %d older checkpoints that the bundle carries\n", p.Log.Older)
+	}
+	for _, a := range p.Against {
+		if a.One {
+			fmt.Fprintf(w, "the bundle of %s, with %d entries in the log, is of the same log\n", a.Case, a.Size)
+		} else {
+			fmt.Fprintf(w, "not proved: that the bundle of %s, with %d entries in the log, is of the same log\n", a.Case, a.Size)
+		}
 	}
 	for _, s := range k.Signers {
 		known := "a key that the case itself names"

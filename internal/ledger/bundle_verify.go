@@ -3,6 +3,7 @@ package ledger
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"encoding/base64"
@@ -11,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"reflect"
 	"slices"
 	"strconv"
@@ -49,9 +51,11 @@ type Report struct {
 	Entries  int64  `json:"entries"` // of the stream, 1 to this
 	Others   int    `json:"others"`  // of other streams
 	// Size and Root are those of the checkpoint that all entries are in.
-	Size   uint64            `json:"size"`
-	Root   proofhouse.Digest `json:"root"`
-	LogKey string            `json:"log_key"`
+	Size uint64            `json:"size"`
+	Root proofhouse.Digest `json:"root"`
+	// Older counts the checkpoints from which the bundle shows that this one goes on.
+	Older  int    `json:"older"`
+	LogKey string `json:"log_key"`
 	// Pinned says that the log's key is the one that the verifier knew.
 	Pinned     bool            `json:"pinned"`
 	Witnesses  []WitnessReport `json:"witnesses"`
@@ -114,8 +118,10 @@ type Part struct {
 type Bundle struct {
 	Report     Report
 	Checkpoint Checkpoint
-	Entries    []LoggedEntry // of the stream, from seq 1; those that are opened
-	Others     []LoggedEntry
+	// Older are the checkpoints from which the bundle shows that Checkpoint goes on, by size.
+	Older   []Checkpoint
+	Entries []LoggedEntry // of the stream, from seq 1; those that are opened
+	Others  []LoggedEntry
 	// Withheld are the others, of all streams, and Commitments those of every entry of the stream.
 	Withheld    []Withheld
 	Commitments [][32]byte
@@ -158,6 +164,7 @@ func ReadBundle(ctx context.Context, r io.Reader, opts VerifyOptions) (Bundle, e
 		return Bundle{Report: v.report}, err
 	}
 	b.Report, b.Checkpoint = v.report, v.cp
+	b.Older = slices.SortedFunc(maps.Values(v.older), func(x, y Checkpoint) int { return cmp.Compare(x.Size, y.Size) })
 	return b, nil
 }
 
@@ -493,6 +500,7 @@ func (v *bundleReader) takeOlder(value []byte) error {
 		return v.broken(err, "shows no way from %d leaves to %d: %s", o.Size, v.cp.Size, proofhouse.PublicOf(err))
 	}
 	v.older[o.Size], v.last = o, o.Size
+	v.report.Older++
 	return nil
 }
 

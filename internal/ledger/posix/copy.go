@@ -18,12 +18,17 @@ import (
 
 // CopyFolder copies the log in the folder from, which a process may hold and append
 // to, into the folder to, which must not be there, and says how many leaves the copy
-// has. The checkpoint comes first, then the state, then the tiles: tiles only
+// has. The kept checkpoints come first, then the last one, then the state, then the tiles: tiles only
 // grow, so what the copied state counts is there. Nothing behind it is copied.
 // Every tile is made again from the leaves and compared: what is damaged is
 // proofhouse.Integrity, and nothing that is called a copy is left then. All is
 // on the disk on return. Signatures are checked by Open.
 func CopyFolder(from, to string) (size uint64, err error) {
+	kept, err := os.ReadFile(filepath.Join(from, keptName)) // a log from before has none
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return 0, fmt.Errorf("reading the kept checkpoints: %w", err)
+	}
+	kept = kept[:bytes.LastIndexByte(kept, '\n')+1]
 	checkpoint, err := os.ReadFile(filepath.Join(from, "checkpoint"))
 	if errors.Is(err, fs.ErrNotExist) {
 		return 0, proofhouse.Errorf(proofhouse.NotFound, err, "there is no public log in that folder")
@@ -77,7 +82,7 @@ func CopyFolder(from, to string) (size uint64, err error) {
 	for _, f := range []struct {
 		name string
 		b    []byte
-	}{{".state/version", version}, {".state/treeState", raw}, {"checkpoint", checkpoint}} {
+	}{{".state/version", version}, {".state/treeState", raw}, {keptName, kept}, {"checkpoint", checkpoint}} {
 		if err := c.write(f.name, f.b); err != nil {
 			return 0, err
 		}

@@ -60,6 +60,7 @@ type Log struct {
 	key  ledger.VerifierKey
 	seen []ledger.VerifierKey // of the witnesses
 	copy *Copy
+	kept *kept
 	lock *os.File // flock: released as the process ends, however it ends
 
 	appender *tessera.Appender
@@ -117,6 +118,9 @@ func Open(ctx context.Context, dir string, opts Options) (_ *Log, err error) {
 		}
 	}()
 	if err := l.check(); err != nil {
+		return nil, err
+	}
+	if l.kept, err = openKept(dir); err != nil {
 		return nil, err
 	}
 	notes, err := opts.Key.NoteSigner(opts.Origin)

@@ -264,8 +264,17 @@ func (c *careful) Sign(text []byte) ([]byte, error) {
 		}
 	}
 	sig, err := c.Signer.Sign(text)
-	if err == nil {
-		c.last = next
+	if err != nil {
+		return nil, err
 	}
-	return sig, err
+	signed, err := note.Sign(&note.Note{Text: string(text)}, c.Signer)
+	if err != nil {
+		return nil, err
+	}
+	// Before anybody can have it.
+	if err := c.log.kept.add(signed); err != nil {
+		return nil, err
+	}
+	c.last = next
+	return sig, nil
 }
