@@ -41,6 +41,8 @@ type PatchCheck struct {
 	Added   int64    `json:"added"`
 	Removed int64    `json:"removed"`
 	Files   []string `json:"files"`
+	// Others are how many patches of other proofs it was held against; more of them may show that what speaks against it is another bug's.
+	Others int `json:"others,omitempty"`
 }
 
 // Step is one thing that a check looked at.
@@ -67,10 +69,15 @@ type Trial struct {
 	// Known are the signatures that other bugs of the project are known to break with: one of them behind what the patch mends
 	// does not speak against it.
 	Known []string
-	// Budget is how many variations of the proofs are run; 0 is 400, below 0 none.
+	// Others are patches that were brought for other proofs of the project: a variation that one of them stops is of another bug.
+	Others []Other
+	// Budget is how many variations of the proofs are run; 0 is 800, below 0 none.
 	Budget int
 	Seed   uint64 // of the variations
 	Runs   int    // of each proof; 0 is 3
+
+	atlas  atlas
+	matrix *Matrix
 }
 
 // CheckPatch holds a candidate to a trial: it changes nothing but the project's code, builds, stops all proofs and
@@ -84,12 +91,33 @@ func CheckPatch(ctx context.Context, c Candidate, t Trial) (PatchCheck, error) {
 		t.Runs = 3
 	}
 	if t.Budget == 0 {
-		t.Budget = 400
+		t.Budget = variationBudget
 	}
 	var err error
 	if c.After, err = wholes(c.After...); err != nil {
 		return PatchCheck{}, err
 	}
+	r, out, err := look(ctx, c, t)
+	if err != nil || out.Outcome == Refused {
+		return out, err
+	}
+	if t.matrix == nil {
+		t.matrix = &Matrix{Runs: t.Runs}
+		defer t.matrix.Close()
+	}
+	s := settling{matrix: t.matrix, all: []*rival{r}}
+	for _, o := range t.Others {
+		s.all = append(s.all, &rival{Other: o})
+	}
+	holds, err := s.holds(ctx, r)
+	if err != nil {
+		return PatchCheck{}, err
+	}
+	return s.conclude(ctx, r, out, holds)
+}
+
+// look goes through all steps, and leaves open what variations show.
+func look(ctx context.Context, c Candidate, t Trial) (*rival, PatchCheck, error) {
 	k := &checker{c: c, t: t, plain: map[Workshop]Program{}, fixed: map[Workshop]Program{}}
 	defer k.close()
 	for _, step := range []struct {
@@ -101,21 +129,52 @@ func CheckPatch(ctx context.Context, c Candidate, t Trial) (PatchCheck, error) {
 		{"stops every proof", k.proofs},
 		{"keeps the project's tests", k.tests},
 		{"its own test fails without it and passes with it", k.regression},
-		{"stops variations of the proofs", k.variations},
+		{variationStep, k.variations},
 		{"keeps what harmless inputs give", k.harmless},
 	} {
 		result, detail, err := step.run(ctx)
 		if err != nil {
-			return PatchCheck{}, fmt.Errorf("checking whether it %s: %w", step.name, err)
+			return nil, PatchCheck{}, fmt.Errorf("checking whether it %s: %w", step.name, err)
 		}
 		k.out.Steps = append(k.out.Steps, Step{step.name, result, detail})
 		if result == Failed {
 			k.out.Outcome, k.out.Reason = Refused, detail
-			return k.out, nil
+			return nil, k.out, nil
 		}
 	}
-	k.out.Outcome, k.out.Reason = k.out.conclude()
-	return k.out, nil
+	return &rival{Other: Other{Candidate: k.c, Exhibit: t.Exhibits[0]}, open: k.open, beyond: k.beyond}, k.out, nil
+}
+
+const variationStep = "stops variations of the proofs"
+
+// Waits says that a patch is refused for nothing but variations of its proof, which may be found to be of another bug.
+func (p PatchCheck) Waits() bool {
+	return p.Outcome == Refused && slices.ContainsFunc(p.Steps, func(s Step) bool { return s.Name == variationStep && s.Result == Failed && s.Detail == varied })
+}
+
+// varied is what speaks against a patch that mends less than its bug.
+const varied = "a variation of a proof still breaks the patched build"
+
+// conclude says what a check came to, once it is told whether what is left open is of other bugs.
+func (s *settling) conclude(ctx context.Context, r *rival, out PatchCheck, holds bool) (PatchCheck, error) {
+	out.Others = len(s.all) - 1
+	step := &out.Steps[slices.IndexFunc(out.Steps, func(s Step) bool { return s.Name == variationStep })]
+	if !holds {
+		step.Result, step.Detail = Failed, varied
+		out.Outcome, out.Reason = Refused, varied
+		return out, nil
+	}
+	at, err := s.elsewhere(ctx, r)
+	switch {
+	case err != nil:
+		return PatchCheck{}, err
+	case at != "":
+		step.Result, step.Detail = NotShown, "a variation of a proof breaks the patched build in another way ("+at+"): it is another bug behind this one, or the patch's own"
+	case len(r.open) > 0:
+		step.Detail += fmt.Sprintf(", %d of other bugs", len(r.open))
+	}
+	out.Outcome, out.Reason = out.conclude()
+	return out, nil
 }
 
 // conclude says what steps mean of which none failed. It is pure.
@@ -139,6 +198,8 @@ type checker struct {
 	out          PatchCheck
 	plain, fixed map[Workshop]Program
 	near         []variation // that break nothing without the fix
+	// Variations that break the patched build, as the proof did and in another way, which is what they show here.
+	open, beyond []variation
 }
 
 func (k *checker) close() {
@@ -308,7 +369,6 @@ func (k *checker) variations(ctx context.Context) (StepResult, string, error) {
 		return NotShown, "no variation of a proof was tried", nil
 	}
 	share := max(k.t.Budget/len(k.t.Exhibits), 64)
-	breaking, elsewhere := 0, ""
 	var all []variation
 	known := map[string]bool{}
 	for _, s := range k.t.Known {
@@ -319,11 +379,10 @@ func (k *checker) variations(ctx context.Context) (StepResult, string, error) {
 		if err != nil {
 			return "", "", err
 		}
-		x, err := explore(ctx, plain, e, k.t.Benign, share, k.t.Seed+uint64(i)) //nolint:gosec // never below 0
+		x, err := k.t.atlas.explore(ctx, plain, e, k.c.After, k.t.Benign, share, k.t.Seed+uint64(i)) //nolint:gosec // never below 0
 		if err != nil {
 			return "", "", err
 		}
-		breaking += len(x.breaking)
 		all, k.near = append(all, x.breaking...), append(k.near, x.near...)
 		maps.Copy(known, x.other)
 	}
@@ -338,21 +397,26 @@ func (k *checker) variations(ctx context.Context) (StepResult, string, error) {
 		}
 		switch {
 		case s.Broke() > 0 && kin(v.of, s):
-			return Failed, "a variation of a proof still breaks the patched build", nil
+			if k.open = append(k.open, v); len(k.open) == maxOpen {
+				return Passed, "many variations still break", nil
+			}
 		case s.Broke() > 0 && !known[s.Signature()]:
-			elsewhere = s.Signature()
+			k.beyond = append(k.beyond, variation{v.of, v.input, s, v.close})
 		case s.Broke() == 0 && !s.Bounded() && !returned(s):
 			return Failed, silenced, nil
 		}
 	}
-	if elsewhere != "" {
-		return NotShown, "a variation of a proof breaks the patched build in another way (" + elsewhere + "): it is another bug behind this one, or the patch's own", nil
-	}
-	if breaking == 0 {
+	if len(all) == 0 {
 		return Passed, "no variation broke the project as the proofs do", nil
 	}
-	return Passed, fmt.Sprintf("%d variations", breaking), nil
+	return Passed, fmt.Sprintf("%d variations", len(all)), nil
 }
+
+// maxOpen is how many variations that still break are kept, to be told whose they are.
+const maxOpen = 64
+
+// variationBudget is how many variations are run where nothing else is said.
+const variationBudget = 800
 
 // silenced is what is wrong with a fix that makes the program end instead of breaking.
 const silenced = "with the patch the program ends itself where it broke, instead of coming back to its caller"
@@ -389,8 +453,16 @@ func (k *checker) harmless(ctx context.Context) (StepResult, string, error) {
 			return Failed, "a harmless input gives something else with the patch", nil
 		}
 	}
-	other := 0
+	other, close := 0, 0
+	var next, far []variation
 	for _, v := range k.near {
+		if v.close {
+			next = append(next, v)
+		} else {
+			far = append(far, v)
+		}
+	}
+	for _, v := range append(spread(next, maxNear), spread(far, maxNear)...) {
 		p, err := k.program(ctx, v.of.Workshop, true)
 		if err != nil {
 			return "", "", err
@@ -401,14 +473,32 @@ func (k *checker) harmless(ctx context.Context) (StepResult, string, error) {
 			return "", "", err
 		case after.Broke() > 0 || after.Bounded():
 			return Failed, "an input that the project survived breaks the patched build", nil
-		case !alike(v.sight, after):
+		case v.close && !alike(v.sight, after):
 			other++
 		}
+		if v.close {
+			close++
+		}
 	}
-	if 2*other > len(k.near) {
-		return Failed, fmt.Sprintf("%d of %d inputs that only just break nothing give something else with the patch: it cuts more than the bug", other, len(k.near)), nil
+	if 2*other > close {
+		return Failed, fmt.Sprintf("%d of %d inputs that only just break nothing give something else with the patch: it cuts more than the bug", other, close), nil
 	}
-	return Passed, fmt.Sprintf("%d harmless inputs, %d that only just break nothing", len(k.t.Benign), len(k.near)), nil
+	return Passed, fmt.Sprintf("%d harmless inputs, %d that only just break nothing, of which it changes %d", len(k.t.Benign), close, other), nil
+}
+
+// maxNear is how many inputs that only just break nothing are compared.
+const maxNear = 80
+
+// spread takes at most n of a list, from all over it.
+func spread(all []variation, n int) []variation {
+	if len(all) <= n {
+		return all
+	}
+	var some []variation
+	for i := range n {
+		some = append(some, all[i*len(all)/n])
+	}
+	return some
 }
 
 // alike says whether two runs gave the same, as far as the program shows.

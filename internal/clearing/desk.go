@@ -95,7 +95,7 @@ func (d *Desk) Work(ctx context.Context, purl string) (string, error) {
 		if err != nil {
 			continue // the finding is not confirmed any more
 		}
-		if q.Check == nil || q.Check.Outcome != Refused && q.Proofs < len(c.Members) {
+		if q.Check == nil || q.Check.Outcome != Refused && q.Proofs < len(c.Members) || q.Check.Waits() && q.Check.Others < len(others(p, q.ID)) {
 			return d.check(ctx, p, q, c)
 		}
 	}
@@ -281,7 +281,7 @@ func (d *Desk) check(ctx context.Context, p Project, q Patch, c Cluster) (string
 	if err != nil {
 		return "", err
 	}
-	t := Trial{Seed: uint64(p.Version), Runs: d.Runs} //nolint:gosec // never below 0
+	t := Trial{Seed: uint64(p.Version), Runs: d.Runs, matrix: &d.matrix} //nolint:gosec // never below 0
 	// The patch's own finding first: its target is the one that is tested.
 	members := append([]FindingID{q.For}, slices.DeleteFunc(slices.Clone(c.Members), func(id FindingID) bool { return id == q.For })...)
 	for _, id := range members {
@@ -309,17 +309,12 @@ func (d *Desk) check(ctx context.Context, p Project, q Patch, c Cluster) (string
 			t.Known = append(t.Known, cell.Breaks)
 		}
 	}
-	var after [][]byte
-	for _, id := range q.After {
-		o, err := p.Patch(id)
-		if err != nil {
-			return "", err
-		}
-		text, err := d.open(ctx, p.Purl, o.Fix)
-		if err != nil {
-			return "", err
-		}
-		after = append(after, text)
+	after, err := d.below(ctx, p, q)
+	if err != nil {
+		return "", err
+	}
+	if t.Others, err = d.others(ctx, p, q.ID); err != nil {
+		return "", err
 	}
 	check, err := CheckPatch(ctx, Candidate{fix, regression, after}, t)
 	if err != nil {
@@ -329,6 +324,59 @@ func (d *Desk) check(ctx context.Context, p Project, q Patch, c Cluster) (string
 		return Event{machine, Checked{q.ID, check, len(members)}}, nil
 	}, d.Now())
 	return fmt.Sprintf("%s: %s: %s", q.ID, check.Outcome, check.Reason), err
+}
+
+// below are the patches that one is made on top of.
+func (d *Desk) below(ctx context.Context, p Project, q Patch) ([][]byte, error) {
+	var all [][]byte
+	for _, id := range q.After {
+		o, err := p.Patch(id)
+		if err != nil {
+			return nil, err
+		}
+		text, err := d.open(ctx, p.Purl, o.Fix)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, text)
+	}
+	return all, nil
+}
+
+// others are the patches that may show that what speaks against one is of another bug.
+func others(p Project, than PatchID) []Patch {
+	return slices.DeleteFunc(slices.Clone(p.Patches), func(q Patch) bool {
+		f, err := p.Finding(q.For)
+		return q.ID == than || q.Check == nil || q.Check.Outcome == Refused && !q.Check.Waits() || err != nil || !f.Confirmed()
+	})
+}
+
+func (d *Desk) others(ctx context.Context, p Project, than PatchID) ([]Other, error) {
+	var all []Other
+	for _, q := range others(p, than) {
+		f, err := p.Finding(q.For)
+		if err != nil {
+			return nil, err
+		}
+		e, _, err := d.exhibit(ctx, p, f)
+		if err != nil {
+			return nil, err
+		}
+		fix, err := d.open(ctx, p.Purl, q.Fix)
+		if err != nil {
+			return nil, err
+		}
+		after, err := d.below(ctx, p, q)
+		if err != nil {
+			return nil, err
+		}
+		whole, err := wholes(append(after, fix)...)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, Other{Candidate{Fix: whole[len(after)], After: whole[:len(after)]}, e, q.Check.Outcome != Refused})
+	}
+	return all, nil
 }
 
 // behind looks for what proofs are of that no patch stops alone, where there is a new patch to try.

@@ -247,7 +247,42 @@ func (l *local) Build(_ context.Context, patches ...[]byte) (Program, error) {
 	return &localProgram{l: l, program: program, dir: dir}, nil
 }
 
-const localGoMain = "package main\n\nimport (\n\t\"io\"\n\t\"os\"\n)\n\nfunc main() {\n\tb, err := io.ReadAll(os.Stdin)\n\tif err != nil {\n\t\tos.Exit(9)\n\t}\n\tHarness(b)\n\tos.Stderr.WriteString(\"returned\\n\")\n}\n"
+// localGoMain takes inputs one after the other, as the projects keep nothing of one for the next, until one breaks it, and gives what each prints.
+const localGoMain = `package main
+
+import (
+	"encoding/binary"
+	"io"
+	"os"
+)
+
+func main() {
+	to := os.Stdout
+	out, err := os.CreateTemp(".", "out")
+	if err != nil {
+		os.Exit(9)
+	}
+	os.Stdout = out
+	for {
+		var n uint32
+		if binary.Read(os.Stdin, binary.NativeEndian, &n) != nil {
+			return
+		}
+		b := make([]byte, n)
+		if _, err := io.ReadFull(os.Stdin, b); err != nil {
+			return
+		}
+		Harness(b)
+		size, _ := out.Seek(0, io.SeekCurrent)
+		said := make([]byte, 4+size)
+		binary.NativeEndian.PutUint32(said, uint32(size))
+		_, _ = out.ReadAt(said[4:], 0)
+		_ = out.Truncate(0)
+		_, _ = out.Seek(0, io.SeekStart)
+		_, _ = to.Write(said)
+	}
+}
+`
 
 func (l *local) buildGo(files map[string][]byte) (Program, error) {
 	for name, b := range l.p.Harness {
@@ -309,6 +344,7 @@ type localProgram struct {
 
 	symbols []elf.Symbol // of a C program: its functions, by address
 	server  *exec.Cmd
+	said    bytes.Buffer // of a Go program: what it said of itself
 	in      io.WriteCloser
 	out     *bufio.Reader
 }
@@ -324,13 +360,7 @@ func (p *localProgram) Close() error {
 // once runs the program on an input.
 func (p *localProgram) once(ctx context.Context, input []byte) (exit int, stdout, stderr []byte, err error) {
 	if p.l.p.Language == target.Go {
-		ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-		defer cancel()
-		cmd := exec.CommandContext(ctx, p.program)
-		var o, e bytes.Buffer
-		cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.Dir = bytes.NewReader(input), &o, &e, p.dir
-		_ = cmd.Run()
-		return cmd.ProcessState.ExitCode(), o.Bytes(), e.Bytes(), nil
+		return p.onceGo(input)
 	}
 	if p.server == nil {
 		p.server = exec.Command(p.program)
@@ -367,6 +397,40 @@ func (p *localProgram) once(ctx context.Context, input []byte) (exit int, stdout
 		}
 	}
 	return exit, stdout, stderr, nil
+}
+
+// onceGo gives an input to the process that runs, or to a new one.
+func (p *localProgram) onceGo(input []byte) (exit int, stdout, stderr []byte, err error) {
+	if p.server == nil {
+		p.said.Reset()
+		p.server = exec.Command(p.program)
+		p.server.Dir, p.server.Stderr = p.dir, &p.said
+		if p.in, err = p.server.StdinPipe(); err != nil {
+			return 0, nil, nil, err
+		}
+		pipe, err := p.server.StdoutPipe()
+		if err != nil {
+			return 0, nil, nil, err
+		}
+		p.out = bufio.NewReader(pipe)
+		if err := p.server.Start(); err != nil {
+			return 0, nil, nil, err
+		}
+	}
+	late := time.AfterFunc(10*time.Second, func() { _ = p.server.Process.Kill() })
+	defer late.Stop()
+	_, _ = p.in.Write(append(binary.NativeEndian.AppendUint32(nil, uint32(len(input))), input...))
+	var n uint32
+	if binary.Read(p.out, binary.NativeEndian, &n) == nil {
+		stdout = make([]byte, n)
+		_, err = io.ReadFull(p.out, stdout)
+		return 0, stdout, []byte("returned\n"), err
+	}
+	_ = p.in.Close()
+	_ = p.server.Wait()
+	exit = p.server.ProcessState.ExitCode()
+	p.server = nil
+	return exit, nil, bytes.Clone(p.said.Bytes()), nil
 }
 
 var (

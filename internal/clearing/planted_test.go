@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"proofhouse/internal/clearing/planted"
 	"proofhouse/internal/proofhouse"
@@ -95,6 +96,69 @@ func runSession(t *testing.T, p *planted.Project) *session {
 	return s
 }
 
+// TestMatrixPruned fills the matrix of the right patches and the confirmed proofs with pruning and without, and finds the same clusters. It logs what either cost.
+func TestMatrixPruned(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds some fifty programs")
+	}
+	for _, seed := range plantedSeeds(t, 4, 4) {
+		p := plantedProject(seed)
+		w := newLocal(t, &p)
+		for _, part := range []int{2, 1} { // of the proofs and patches: a half, and all
+			var clusters [2]string
+			var runs [2]int
+			for i, full := range []bool{true, false} {
+				s := newSorting(w, p.Benign)
+				s.full = full
+				var offers []Offer
+				proofs, patches := 0, 0
+				for n, q := range p.Patches {
+					if q.Right && len(q.After) == 0 && n%part == 0 {
+						offers = append(offers, Offer{Name: q.Name, Candidate: Candidate{Fix: q.Diff}})
+						s.out.Checks[q.Name] = PatchCheck{Outcome: Verified}
+						patches++
+					}
+				}
+				var named []Named
+				for n, q := range p.Proofs {
+					if !q.Flaky && n%part == 0 {
+						named = append(named, Named{q.Name, q.Input})
+						proofs++
+					}
+				}
+				if err := s.reproduce(t.Context(), named); err != nil {
+					t.Fatal(err)
+				}
+				began := time.Now()
+				if err := s.compare(t.Context(), s.read(offers)); err != nil {
+					t.Fatal(err)
+				}
+				var all []string
+				for _, c := range s.out.Clusters {
+					all = append(all, fmt.Sprint(c.Members))
+				}
+				clusters[i], runs[i] = strings.Join(all, " "), s.matrix.Observed
+				t.Logf("seed %d: %d proofs, %d patches, pruned %v: %d builds, %d runs, %.1f s, %d clusters", seed, proofs, patches, !full, s.matrix.Builds, s.matrix.Observed, time.Since(began).Seconds(), len(all))
+				s.matrix.Close()
+			}
+			if clusters[0] != clusters[1] {
+				t.Errorf("seed %d: pruned\n%s\nfull\n%s", seed, clusters[1], clusters[0])
+			}
+			if runs[1] >= runs[0] {
+				t.Errorf("seed %d: %d runs with pruning, %d without", seed, runs[1], runs[0])
+			}
+		}
+	}
+}
+
+// plantedProject is in C, or in Go with PLANTED_LANGUAGE=go.
+func plantedProject(seed uint64) planted.Project {
+	if os.Getenv("PLANTED_LANGUAGE") == "go" {
+		return planted.Go(seed)
+	}
+	return planted.C(seed)
+}
+
 // pairs counts pairs of confirmed proofs: merged rightly, merged wrongly, and not merged though the same.
 func (s *session) pairs() (right, wrong, missed, apart int) {
 	bug := map[string]string{}
@@ -131,12 +195,8 @@ func TestPlanted(t *testing.T) {
 		t.Skip("builds some hundred programs")
 	}
 	var right, wrong, missed, apart, bad, passed, good, refused int
-	make := planted.C
-	if os.Getenv("PLANTED_LANGUAGE") == "go" {
-		make = planted.Go
-	}
 	for _, seed := range plantedSeeds(t, 6, 6) {
-		p := make(seed)
+		p := plantedProject(seed)
 		s := runSession(t, &p)
 		r, w, m, a := s.pairs()
 		right, wrong, missed, apart = right+r, wrong+w, missed+m, apart+a

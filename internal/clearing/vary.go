@@ -13,15 +13,20 @@ type variation struct {
 	of    Exhibit
 	input []byte
 	sight oracle.Sight
+	close bool // a value or a length is all that was changed
 }
 
 // explorer makes variations of one proof and runs them on the plain build: such as break it in the same function, and such as only
-// just do not. It takes the input for bytes with lengths in it, and knows no format.
+// just do not. It knows no format: it takes the input for bytes with lengths in it, or for lines, and looks for records that it and
+// the harmless inputs have in common (shape).
 type explorer struct {
 	program Program
 	of      Exhibit
+	proof   []byte // as view shows it; cut down to the records without which it breaks nothing, where there are any
 	benign  [][]byte
+	view    view
 	left    int // runs
+	close   bool
 	rng     *rand.Rand
 
 	seen           map[string]int  // what each input did
@@ -36,16 +41,35 @@ const (
 	spares
 )
 
+// atlas keeps explorations: patches that are held to one proof share what was found around it. nil keeps nothing.
+type atlas map[place]*explorer
+
+type place struct {
+	of     cell // the patches below the one that is held to it
+	budget int
+	seed   uint64
+}
+
 // explore makes at most budget runs.
-func explore(ctx context.Context, program Program, of Exhibit, benign [][]byte, budget int, seed uint64) (*explorer, error) {
+func (a atlas) explore(ctx context.Context, program Program, of Exhibit, below [][]byte, benign [][]byte, budget int, seed uint64) (*explorer, error) {
+	at := place{cell{of.Workshop, of.Name(), nameOf(below)}, budget, seed}
+	if x, ok := a[at]; ok {
+		return x, nil
+	}
+	v := viewOf(of.Proof, benign)
 	x := &explorer{
-		program: program, of: of, benign: benign, left: budget, seen: map[string]int{string(of.Proof): breaks}, other: map[string]bool{},
+		program: program, of: of, view: v, proof: v.decode(of.Proof), left: budget, seen: map[string]int{string(of.Proof): breaks}, other: map[string]bool{},
 		rng: rand.New(rand.NewPCG(seed, uint64(len(of.Proof)))), //nolint:gosec // to repeat, not to hide
+	}
+	for _, b := range benign {
+		x.benign = append(x.benign, v.decode(b))
 	}
 	for _, phase := range []struct {
 		run   func(context.Context) error
 		share int // of the runs that are left, in percent
-	}{{x.lengths, 30}, {x.splices, 45}, {x.values, 60}, {x.random, 100}} {
+		close bool
+	}{{x.records, 60, false}, {x.lengths, 30, true}, {x.values, 50, true}, {x.splices, 40, false}, {x.random, 100, false}} {
+		x.close = phase.close
 		keep := x.left - x.left*phase.share/100
 		x.left -= keep
 		if err := phase.run(ctx); err != nil {
@@ -53,11 +77,15 @@ func explore(ctx context.Context, program Program, of Exhibit, benign [][]byte, 
 		}
 		x.left += keep
 	}
+	if a != nil {
+		a[at] = x
+	}
 	return x, nil
 }
 
 // try runs one input, unless it was run before or there is no run left.
 func (x *explorer) try(ctx context.Context, input []byte) (int, error) {
+	input = x.view.encode(input)
 	if did, ok := x.seen[string(input)]; ok {
 		return did, nil
 	}
@@ -70,7 +98,7 @@ func (x *explorer) try(ctx context.Context, input []byte) (int, error) {
 		return elsewhere, err
 	}
 	did := elsewhere
-	v := variation{x.of, input, s}
+	v := variation{x.of, input, s, x.close}
 	switch {
 	case s.Broke() > 0 && kin(x.of, s):
 		did = breaks
@@ -83,6 +111,16 @@ func (x *explorer) try(ctx context.Context, input []byte) (int, error) {
 	}
 	x.seen[string(input)] = did
 	return did, nil
+}
+
+// all tries inputs one after the other.
+func (x *explorer) all(ctx context.Context, inputs ...[]byte) error {
+	for _, b := range inputs {
+		if _, err := x.try(ctx, b); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // kin says whether a break is of the exhibit's class and in its innermost function.
@@ -159,7 +197,7 @@ const (
 
 // lengths grows, shrinks and doubles what a field counts, and follows each change to where it begins to matter.
 func (x *explorer) lengths(ctx context.Context) error {
-	proof := x.of.Proof
+	proof := x.proof
 	for _, f := range fields(proof)[:min(maxFields, len(fields(proof)))] {
 		from := f.at + f.width
 		end := from + f.value
@@ -229,53 +267,9 @@ func (x *explorer) bisect(ctx context.Context, most int, make func(int) []byte) 
 	return nil
 }
 
-// values changes single bytes, and follows each change to where it begins to matter.
-func (x *explorer) values(ctx context.Context) error {
-	proof := x.of.Proof
-	places := min(maxPlaces, len(proof))
-	for i := range places {
-		at := i // the first half one by one, then spread
-		if half := places / 2; i >= half && len(proof) > maxPlaces {
-			at = half + (i-half)*(len(proof)-half)/(places-half)
-		}
-		set := func(v byte) []byte {
-			b := slices.Clone(proof)
-			b[at] = v
-			return b
-		}
-		old := proof[at]
-		for _, v := range []byte{old + 1, old - 1, old ^ 0x80} {
-			if _, err := x.try(ctx, set(v)); err != nil {
-				return err
-			}
-		}
-		for _, up := range []bool{true, false} {
-			most := int(old)
-			if up {
-				most = 255 - int(old)
-			}
-			err := x.bisect(ctx, most, func(k int) []byte {
-				if up {
-					return set(old + byte(k)) //nolint:gosec // at most 255
-				}
-				return set(old - byte(k)) //nolint:gosec // at most 255
-			})
-			if err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
 // splices lays the beginnings of harmless inputs over the proof's, and single bytes of theirs.
 func (x *explorer) splices(ctx context.Context) error {
-	proof := x.of.Proof
-	for _, b := range x.benign {
-		if err := x.records(ctx, b); err != nil {
-			return err
-		}
-	}
+	proof := x.proof
 	for _, b := range x.benign {
 		for i := 1; i <= min(12, len(b), len(proof)); i++ {
 			for _, input := range [][]byte{
@@ -296,30 +290,10 @@ func (x *explorer) splices(ctx context.Context) error {
 	return nil
 }
 
-// records lays parts of a harmless input that may be records of its own around what may be the proof's.
-func (x *explorer) records(ctx context.Context, b []byte) error {
-	proof := x.of.Proof
-	theirs, ours := fields(b), fields(proof)
-	for _, f := range theirs[:min(3, len(theirs))] {
-		for _, g := range ours[:min(3, len(ours))] {
-			for lead := 1; lead <= 2; lead++ {
-				if f.at < lead || g.at < lead {
-					continue
-				}
-				record, start, end := b[f.at-lead:f.at+f.width+f.value], g.at-lead, g.at+g.width+g.value
-				if _, err := x.try(ctx, slices.Concat(proof[:start], record, proof[start:end], record, proof[end:])); err != nil {
-					return err
-				}
-			}
-		}
-	}
-	return nil
-}
-
 // random spends the runs that are left on small changes anywhere.
 func (x *explorer) random(ctx context.Context) error {
 	for x.left > 0 {
-		b := slices.Clone(x.of.Proof)
+		b := slices.Clone(x.proof)
 		for range 1 + x.rng.IntN(3) {
 			b = mutate(b, x.benign, x.rng)
 		}
