@@ -109,7 +109,7 @@ func named(b clearing.Brought) (files clearing.Files, err error) {
 		*diff.to = of(*diff.piece)
 	}
 	for _, o := range b.Others {
-		files.Others = append(files.Others, clearing.Other{Name: o.Name, Digest: of(o)})
+		files.Others = append(files.Others, clearing.Enclosure{Name: o.Name, Digest: of(o)})
 	}
 	return files, nil
 }

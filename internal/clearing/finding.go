@@ -56,18 +56,18 @@ type Files struct {
 	Fix        proofhouse.Digest `json:"fix,omitempty"`
 	Regression proofhouse.Digest `json:"regression,omitempty"`
 	// Others are read by people only.
-	Others []Other `json:"others,omitempty"`
+	Others []Enclosure `json:"others,omitempty"`
 }
 
-// Other is a file that came along.
-type Other struct {
+// Enclosure is a file that came along.
+type Enclosure struct {
 	Name   string            `json:"name"`
 	Digest proofhouse.Digest `json:"digest"`
 }
 
 // Has says whether d is one of them.
 func (f Files) Has(d proofhouse.Digest) bool {
-	return d != "" && (d == f.Target || d == f.Proof || d == f.Fix || d == f.Regression || slices.ContainsFunc(f.Others, func(o Other) bool { return o.Digest == d }))
+	return d != "" && (d == f.Target || d == f.Proof || d == f.Fix || d == f.Regression || slices.ContainsFunc(f.Others, func(o Enclosure) bool { return o.Digest == d }))
 }
 
 // Bounds of a claim, in bytes.

@@ -146,24 +146,33 @@ func TestExplore(t *testing.T) {
 		benign        []string
 		breaks, finds func([]byte) bool
 	}{
-		{"a byte that a text escapes", "get:aa\nset:%29abc\nget:b\n", []string{"get:a\nset:%01b\n", "set:%02\nget:ab\n"},
+		{
+			"a byte that a text escapes", "get:aa\nset:%29abc\nget:b\n",
+			[]string{"get:a\nset:%01b\n", "set:%02\nget:ab\n"},
 			func(b []byte) bool {
 				_, r, ok := bytes.Cut((view{true}).decode(b), []byte("set:"))
 				return ok && len(r) > 0 && r[0] >= 0x1d
-			}, func(b []byte) bool { return bytes.Contains(b, []byte("set:%1d")) }},
-		{"a record of another kind", "get:a\nset:bbb\n", []string{"get:a\nwide:a\n", "set:a\nget:b\n"},
+			}, func(b []byte) bool { return bytes.Contains(b, []byte("set:%1d")) },
+		},
+		{
+			"a record of another kind", "get:a\nset:bbb\n",
+			[]string{"get:a\nwide:a\n", "set:a\nget:b\n"},
 			func(b []byte) bool {
 				return bytes.Contains(b, []byte("set:bbb\n")) || bytes.Contains(b, []byte("wide:bbb\n"))
 			},
-			func(b []byte) bool { return bytes.Contains(b, []byte("wide:bbb\n")) }},
-		{"two numbers of two bytes", "G\x00\x04\x01\x00\x01\x00", []string{"G\x00\x04\x00\x01\x00\x01G\x00\x04\x00\x01\x00\x01"},
+			func(b []byte) bool { return bytes.Contains(b, []byte("wide:bbb\n")) },
+		},
+		{
+			"two numbers of two bytes", "G\x00\x04\x01\x00\x01\x00",
+			[]string{"G\x00\x04\x00\x01\x00\x01G\x00\x04\x00\x01\x00\x01"},
 			func(b []byte) bool {
 				return len(b) == 7 && b[3] < 5 && b[5] < 5 && (int(b[3])<<8|int(b[4]))*(int(b[5])<<8|int(b[6])) > 65535
 			},
 			func(b []byte) bool { // where it begins, in both
 				w, h := int(b[3])<<8|int(b[4]), int(b[5])<<8|int(b[6])
 				return h < 256 && w*(h-1) <= 65535
-			}},
+			},
+		},
 	} {
 		w := &toy{broken: c.breaks}
 		p, _ := w.Build(t.Context())
