@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -126,8 +127,23 @@ func TestBackup(t *testing.T) {
 				t.Errorf("restored: %+v", r)
 			}
 			again := s.serveRestored(t, a, to)
-			if p := again.proves(t, id, receipt); p.Log.Receipts != 1 || p.Case.Events != before.Case.Events || len(p.Case.Determinations) != 1 {
+			p := again.proves(t, id, receipt)
+			if p.Log.Receipts != 1 || p.Case.Events != before.Case.Events || len(p.Case.Determinations) != 1 {
 				t.Errorf("the restored house proves %+v", p)
+			}
+			// The gates' record is in no backup. Without it nobody can say what was used; with it, it is as before.
+			unmetered := func(open string) bool { return strings.Contains(open, "where the tokens went") }
+			if p.Case.Accounts != nil || !slices.ContainsFunc(p.Case.Open, unmetered) {
+				t.Errorf("without the gates' record it proves %+v, and leaves open %v", p.Case.Accounts, p.Case.Open)
+			}
+			if err := os.RemoveAll(a.Config.dir("gate")); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.CopyFS(a.Config.dir("gate"), os.DirFS(filepath.Join(data, "gate"))); err != nil {
+				t.Fatal(err)
+			}
+			if p := again.proves(t, id, receipt); before.Case.Accounts == nil || p.Case.Accounts == nil || slices.ContainsFunc(p.Case.Open, unmetered) {
+				t.Errorf("with the gates' record it proves %+v, and leaves open %v", p.Case.Accounts, p.Case.Open)
 			}
 			again.do(t, "ada", id, docket.Announce{Date: time.Now()})
 			again.proves(t, id, receipt, again.receipt(t, id, before.Case.Events+1))

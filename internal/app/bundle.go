@@ -56,16 +56,16 @@ func (h *House) Bundle(ctx context.Context, id proofhouse.CaseID, w io.Writer) e
 	if err != nil {
 		return err
 	}
-	raw, err := json.Marshal(meter)
-	if err != nil {
-		return err
-	}
 	src := ledger.BundleSource{
 		Stream: string(id), AtLeast: size, Entries: h.entries(ctx, id, c.Version), Signers: []*ledger.PublicKey{h.key.PublicKey()},
-		Attachments: []ledger.Attachment{
-			{Name: meterAttachment, Media: "application/json", Data: raw},
-			{Name: rulesAttachment, Media: "application/toml", Data: c.Rules.Text},
-		},
+		Attachments: []ledger.Attachment{{Name: rulesAttachment, Media: "application/toml", Data: c.Rules.Text}},
+	}
+	var raw []byte
+	if meter != nil { // else nobody can say, and the bundle says nothing
+		if raw, err = json.Marshal(meter); err != nil {
+			return err
+		}
+		src.Attachments = append(src.Attachments, ledger.Attachment{Name: meterAttachment, Media: "application/json", Data: raw})
 	}
 	if src.Older, err = h.older(ctx, c, size); err != nil {
 		return err
@@ -132,21 +132,24 @@ func (h *House) entries(ctx context.Context, id proofhouse.CaseID, version int) 
 }
 
 // statements are the house's word on each determination, on each department's
-// decision about its own use, and on what the gate counted, in the field's format.
+// decision about its own use, and on what the gate counted, unless that is nil, in the field's format.
 func (h *House) statements(ctx context.Context, c docket.Case, meter []byte) ([]ledger.NamedStatement, error) {
 	all, err := h.decisions(ctx, c)
 	if err != nil {
 		return nil, err
 	}
-	envelope, err := ledger.Seal(ctx, ledger.Statement{
-		Subject: string(c.ID) + "/meter", Digest: proofhouse.DigestOf(meter), PredicateType: meterType,
-		Predicate: map[string]any{"case": c.ID, "events": c.Version, "counted_at": c.Changed},
-	}, h.key)
 	for _, d := range c.Destructions {
 		for i, envelope := range d.Statements {
 			all = append(all, ledger.NamedStatement{Name: fmt.Sprintf("destruction-%d-%d", d.Number, i+1), Envelope: envelope})
 		}
 	}
+	if meter == nil {
+		return all, nil
+	}
+	envelope, err := ledger.Seal(ctx, ledger.Statement{
+		Subject: string(c.ID) + "/meter", Digest: proofhouse.DigestOf(meter), PredicateType: meterType,
+		Predicate: map[string]any{"case": c.ID, "events": c.Version, "counted_at": c.Changed},
+	}, h.key)
 	return append(all, ledger.NamedStatement{Name: "meter", Envelope: envelope}), err
 }
 
@@ -318,9 +321,10 @@ func disclosed(records []docket.Record, files []string) ([]DisclosedTask, error)
 
 // stated holds the house's statements to the records.
 func stated(b ledger.Bundle, p docket.Proof) error {
-	if !slices.ContainsFunc(b.Statements, func(s ledger.ReadStatement) bool {
-		return s.Opened.PredicateType == meterType && s.Opened.Digest == proofhouse.DigestOf(b.Attachments[meterAttachment].Data)
-	}) {
+	meter, there := b.Attachments[meterAttachment]
+	stated := func(s ledger.ReadStatement) bool { return s.Opened.PredicateType == meterType }
+	fits := func(s ledger.ReadStatement) bool { return stated(s) && s.Opened.Digest == proofhouse.DigestOf(meter.Data) }
+	if there && !slices.ContainsFunc(b.Statements, fits) || !there && slices.ContainsFunc(b.Statements, stated) {
 		return proofhouse.Errorf(proofhouse.Integrity, nil, "a statement of the house's is missing, or is of another meter")
 	}
 	if err := destroyed(b, p); err != nil {

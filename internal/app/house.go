@@ -96,6 +96,9 @@ func (a *App) OpenHouse(ctx context.Context, cfg HouseConfig) (_ *House, err err
 	h.Directory = Directory{People: store.NewPeople(h.db, keys), Guard: h.guard, Cases: h.docket}
 	key, err := ledger.OpenKey(a.Config.dir("keys"), "log")
 	if proofhouse.KindOf(err) == proofhouse.NotFound {
+		if err := a.meterSince(time.Now()); err != nil { // before the key, by which it is known to be the first time
+			return nil, err
+		}
 		key, err = ledger.CreateKey(a.Config.dir("keys"), "log")
 	}
 	if err != nil {

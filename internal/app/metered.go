@@ -3,18 +3,47 @@ package app
 import (
 	"cmp"
 	"context"
+	"errors"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"proofhouse/internal/docket"
 	"proofhouse/internal/gate"
 	"proofhouse/internal/proofhouse"
 )
 
+// sinceName is a file in the gates' folder that the house lays there as it is
+// opened for the first time: what was metered since is in this folder. A house
+// that was restored without it cannot say what its cases used, whatever its
+// gates count from then on.
+const sinceName = "since"
+
+// meterSince lays it there.
+func (a *App) meterSince(now time.Time) error {
+	if err := os.MkdirAll(a.Config.dir("gate"), 0o700); err != nil {
+		return err
+	}
+	return os.WriteFile(a.Config.dir("gate", sinceName), []byte(now.UTC().Format(time.RFC3339)+"\n"), 0o600)
+}
+
 // metered is what this house's gates counted for a case, that of each run and
-// the one that is served; "" is for all cases. Each record is checked first.
+// the one that is served; "" is for all cases. Each record is checked first. It
+// is nil if the records are not those of the house's whole life, and empty if
+// nothing was used.
 func (a *App) metered(ctx context.Context, id proofhouse.CaseID) ([]docket.Metered, error) {
+	if _, err := os.Stat(a.Config.dir("gate", sinceName)); errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	} else if err != nil {
+		return nil, err
+	}
+	return a.counted(ctx, id)
+}
+
+// counted is what the records that are here count.
+func (a *App) counted(ctx context.Context, id proofhouse.CaseID) ([]docket.Metered, error) {
 	logs, err := filepath.Glob(filepath.Join(a.Config.dir("gate"), "runs", "*", "log"))
 	if err != nil {
 		return nil, err

@@ -353,7 +353,7 @@ func (r *Review) finish(ctx context.Context, a *App, result bench.Result, out st
 
 // runTokens is what the gate counted for a run.
 func (a *App) runTokens(ctx context.Context, run proofhouse.RunID) (tokens int64, err error) {
-	metered, err := a.metered(ctx, "")
+	metered, err := a.counted(ctx, "")
 	for _, m := range metered {
 		if m.Run == run {
 			tokens += m.Tokens
