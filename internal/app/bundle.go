@@ -323,7 +323,9 @@ func disclosed(records []docket.Record, files []string) ([]DisclosedTask, error)
 func stated(b ledger.Bundle, p docket.Proof) error {
 	meter, there := b.Attachments[meterAttachment]
 	stated := func(s ledger.ReadStatement) bool { return s.Opened.PredicateType == meterType }
-	fits := func(s ledger.ReadStatement) bool { return stated(s) && s.Opened.Digest == proofhouse.DigestOf(meter.Data) }
+	fits := func(s ledger.ReadStatement) bool {
+		return stated(s) && s.Opened.Digest == proofhouse.DigestOf(meter.Data)
+	}
 	if there && !slices.ContainsFunc(b.Statements, fits) || !there && slices.ContainsFunc(b.Statements, stated) {
 		return proofhouse.Errorf(proofhouse.Integrity, nil, "a statement of the house's is missing, or is of another meter")
 	}
