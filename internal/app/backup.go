@@ -196,8 +196,10 @@ type Restored struct {
 	Cases      int `json:"cases"`    // whose every event was applied again
 	Events     int `json:"events"`   // of these
 	Projects   int `json:"projects"` // with findings, whose every event was applied again, too
-	House      int `json:"house"`    // entries of the register of people
-	Shredded   int `json:"shredded"` // cases whose key was destroyed
+	// ProjectsUnopened are those whose key is not here.
+	ProjectsUnopened int `json:"projects_unopened"`
+	House            int `json:"house"`    // entries of the register of people
+	Shredded         int `json:"shredded"` // cases whose key was destroyed
 	// Unopened are cases whose key is not here.
 	Unopened []proofhouse.CaseID `json:"unopened"`
 	Leaves   uint64              `json:"leaves"`  // of the log, each held against the entry that it stands for
@@ -275,8 +277,8 @@ func (a *App) Restore(ctx context.Context, req RestoreRequest, now time.Time) (r
 		}
 		r.Bodies, r.BodiesLeft = r.Bodies+n, r.BodiesLeft+left
 	}
-	if len(r.Lost) > 0 || len(r.Unopened) > 0 {
-		return r, proofhouse.Errorf(proofhouse.Failed, nil, "the house is put back, but %d leaves of the log are explained by no entry and the keys of %d cases are not here", len(r.Lost), len(r.Unopened))
+	if len(r.Lost) > 0 || len(r.Unopened) > 0 || r.ProjectsUnopened > 0 {
+		return r, proofhouse.Errorf(proofhouse.Failed, nil, "the house is put back, but %d leaves of the log are explained by no entry and the keys of %d cases and %d projects are not here", len(r.Lost), len(r.Unopened), r.ProjectsUnopened)
 	}
 	return r, nil
 }
@@ -415,7 +417,7 @@ func (h *House) checkAll(ctx context.Context, r *Restored) error {
 		}
 		r.House += len(page)
 	}
-	if r.Projects, err = h.findings.check(ctx); err != nil {
+	if r.Projects, r.ProjectsUnopened, err = h.findings.check(ctx); err != nil {
 		return err
 	}
 	if r.Leaves, err = h.checkLeaves(ctx); err != nil {

@@ -139,7 +139,7 @@ func (c *campaign) open() (err error) {
 	if err := os.MkdirAll(c.folder, 0o700); err != nil {
 		return proofhouse.Errorf(proofhouse.Unavailable, err, "the campaign's folder cannot be made: name another with --out")
 	}
-	if c.lock, err = lockFile(filepath.Join(c.folder, campaignLock)); err != nil {
+	if c.lock, err = lockFile(filepath.Join(c.folder, campaignLock), "campaign"); err != nil {
 		return err
 	}
 	defer func() {
@@ -411,15 +411,15 @@ func (l lookout) Verify(ctx context.Context, c bench.Case, submission []byte) (b
 	return bench.Judgement{Verdict: v, Report: sight.Report, Artifacts: sight.Artifacts}, nil
 }
 
-// lockFile takes a folder's lock, which ends with the process.
-func lockFile(name string) (*os.File, error) {
+// lockFile takes the lock of what's folder, which ends with the process.
+func lockFile(name, what string) (*os.File, error) {
 	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return nil, proofhouse.Errorf(proofhouse.Unavailable, err, "the campaign's folder cannot be written to: name another with --out")
+		return nil, proofhouse.Errorf(proofhouse.Unavailable, err, "the %s's folder cannot be written to: check its rights, or name another", what)
 	}
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		f.Close()
-		return nil, proofhouse.Errorf(proofhouse.Conflict, err, "another process works on this campaign: wait for it or stop it")
+		return nil, proofhouse.Errorf(proofhouse.Conflict, err, "another process works on this %s: wait for it or stop it", what)
 	}
 	return f, nil
 }

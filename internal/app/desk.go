@@ -5,7 +5,6 @@ import (
 	"errors"
 	"log/slog"
 	"os"
-	"syscall"
 	"time"
 
 	"proofhouse/internal/clearing"
@@ -64,11 +63,8 @@ func (a *App) openDesk(ctx context.Context, database string, w clearing.Witness,
 	if d.db, err = store.OpenExisting(ctx, database); err != nil {
 		return nil, err
 	}
-	if d.lock, err = os.OpenFile(a.Config.dir("desk.lock"), os.O_RDWR|os.O_CREATE, 0o600); err != nil {
-		return nil, proofhouse.Errorf(proofhouse.Unavailable, err, "the data folder cannot be written")
-	}
-	if err := syscall.Flock(int(d.lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		return nil, proofhouse.Errorf(proofhouse.Conflict, err, "a desk is at work in this data folder already")
+	if d.lock, err = lockFile(a.Config.dir("desk.lock"), "house's desk"); err != nil {
+		return nil, err
 	}
 	d.findings = a.findings(d.db, a.Vault().Records(a.Config.dir("keys", "case")), nil)
 	d.make = func() *clearing.Desk {
@@ -138,6 +134,9 @@ func (d *Desk) round(ctx context.Context, say func(purl, did string)) (worked bo
 			return worked, errors.Join(append(errs, err)...)
 		}
 		for _, purl := range purls {
+			if purl == "" {
+				continue // its key is not here
+			}
 			did, err := d.turn(ctx, purl, say)
 			worked = worked || did
 			if err != nil {

@@ -171,6 +171,10 @@ func (f findings) Findings(ctx context.Context, by proofhouse.OrganisationID, af
 	}
 	projects := map[string]clearing.Project{}
 	for _, l := range lines {
+		next = fmt.Sprintf("%d.%s", l.Made.UnixMicro(), l.ID)
+		if l.Purl == "" {
+			continue
+		}
 		p, ok := projects[l.Purl]
 		if !ok {
 			if p, err = f.Project(ctx, l.Purl); err != nil {
@@ -183,7 +187,6 @@ func (f findings) Findings(ctx context.Context, by proofhouse.OrganisationID, af
 			return nil, "", proofhouse.Errorf(proofhouse.Integrity, err, "the list of findings is not that of their projects")
 		}
 		all = append(all, api.Listed{Project: p, Finding: found})
-		next = fmt.Sprintf("%d.%s", l.Made.UnixMicro(), l.ID)
 	}
 	if len(lines) < limit {
 		next = ""
@@ -193,7 +196,8 @@ func (f findings) Findings(ctx context.Context, by proofhouse.OrganisationID, af
 
 // Projects implements api.Clearing.
 func (f findings) Projects(ctx context.Context, after string, limit int) ([]string, string, error) {
-	return f.Clearing.Projects(ctx, false, after, limit)
+	purls, next, err := f.Clearing.Projects(ctx, false, after, limit)
+	return slices.DeleteFunc(purls, func(purl string) bool { return purl == "" }), next, err
 }
 
 // File implements api.Clearing.
@@ -243,21 +247,25 @@ func (f findings) Logged(ctx context.Context, purl string, seq int) ([]byte, err
 	return f.house.receipt(ctx, e, index)
 }
 
-// check holds each project to its entries, and says how many there are.
-func (f findings) check(ctx context.Context) (n int, err error) {
+// check holds each project to its entries, and says how many there are, and of how many the key is not here.
+func (f findings) check(ctx context.Context) (n, unopened int, err error) {
 	for after := ""; ; {
-		purls, next, err := f.Projects(ctx, after, 200)
+		purls, next, err := f.Clearing.Projects(ctx, false, after, 200)
 		if err != nil {
-			return n, err
+			return n, unopened, err
 		}
 		for _, purl := range purls {
-			if _, err := f.Project(ctx, purl); err != nil {
-				return n, err
+			if purl == "" {
+				unopened++
+				continue
 			}
+			if _, err := f.Project(ctx, purl); err != nil {
+				return n, unopened, err
+			}
+			n++
 		}
-		n += len(purls)
 		if after = next; next == "" {
-			return n, nil
+			return n, unopened, nil
 		}
 	}
 }

@@ -6,8 +6,10 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"os"
 	"os/exec"
@@ -376,10 +378,16 @@ func (s *served) secret(t *testing.T, data, database string) {
 		pages(t, database, words)
 	}
 	if err := filepath.WalkDir(data, func(file string, d os.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
 		if err != nil || d.IsDir() {
 			return err
 		}
 		b, err := os.ReadFile(file)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // the log went on meanwhile
+		}
 		for _, w := range words {
 			if bytes.Contains(b, w) {
 				t.Errorf("%s holds %q", file, w)
@@ -414,6 +422,40 @@ func (s *served) putBack(t *testing.T, data, database string, id clearing.Findin
 			t.Error(f.State, err)
 		}
 	})
+}
+
+// TestProjectWithoutKey puts a house back without the key of a project: it is named, and the rest is there.
+func TestProjectWithoutKey(t *testing.T) {
+	data := t.TempDir()
+	s := serveHouse(t, data, "")
+	s.finders(t)
+	if _, err := s.as("pat").Submit(t.Context(), filing(t, "Nxxxxxxxxxxxx", nil), ""); err != nil {
+		t.Fatal(err)
+	}
+	folder := filepath.Join(t.TempDir(), "backup")
+	if _, err := s.app.Backup(t.Context(), folder, "", time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	a := restoring(t, data)
+	keys, err := filepath.Glob(a.Config.dir("keys", "case", "project-*"))
+	if err != nil || len(keys) != 1 {
+		t.Fatal(keys, err)
+	}
+	if err := os.Remove(keys[0]); err != nil {
+		t.Fatal(err)
+	}
+	r, err := a.Restore(t.Context(), RestoreRequest{Folder: folder}, time.Now())
+	if proofhouse.KindOf(err) != proofhouse.Failed || r.ProjectsUnopened != 1 || r.Projects != 0 {
+		t.Fatalf("%+v %v", r, err)
+	}
+	again := s.serveRestored(t, a, "")
+	if list, err := again.as("otto").Findings(t.Context(), "", "", "", 0); err != nil || len(list.Findings) != 0 {
+		t.Errorf("%+v %v", list, err)
+	}
+	if list, err := again.as("otto").Projects(t.Context(), ""); err != nil || len(list.Projects) != 0 {
+		t.Errorf("%+v %v", list, err)
+	}
+	again.works(t, "")
 }
 
 // TestBadReports: what is wrong with a report is said before any of it is kept.
@@ -650,6 +692,81 @@ func TestTriedAgain(t *testing.T) {
 	again()
 	work(toy{})
 	state(clearing.State(clearing.Confirmed))
+}
+
+// TestStuckPatch has a patch that every check of the house's own breaks off at: it holds up neither the patches of others nor the matrix, and waits for a person. A finder who
+// brings many patches waits for himself.
+func TestStuckPatch(t *testing.T) {
+	s := serveHouse(t, t.TempDir(), "")
+	s.finders(t)
+	work := func(w clearing.Workshop) (did []string) {
+		t.Helper()
+		d, err := s.app.openDesk(t.Context(), "", clearing.Witness{Now: time.Now}, func(clearing.Folder) clearing.Workshop { return w })
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer d.Close()
+		if err := d.Run(t.Context(), true, func(_, what string) { did = append(did, what) }); err != nil {
+			t.Fatal(err)
+		}
+		return did
+	}
+	var ids []clearing.FindingID
+	for i, who := range []string{"pat", "carl"} {
+		got, err := s.as(who).Submit(t.Context(), filing(t, fmt.Sprintf("Nxxxxxxxxxxxx%d", i), nil), "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, clearing.FindingID(got.Receipt))
+	}
+	work(toy{})
+	bad := strings.Replace(exampleFile(t, "one-caller.diff"), "n = 8;", "n = 8; /* hostile */", 1)
+	for i := range 8 {
+		if _, err := s.as("pat").OfferPatch(t.Context(), ids[0], wire.NewPatch{Fix: strings.Replace(bad, "hostile", fmt.Sprintf("hostile %d", i), 1)}, ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := s.as("pat").OfferPatch(t.Context(), ids[0], wire.NewPatch{Fix: bad}, ""); proofhouse.KindOf(err) != proofhouse.Limit {
+		t.Errorf("a ninth patch: %v", err)
+	}
+	good, err := s.as("carl").OfferPatch(t.Context(), ids[1], wire.NewPatch{Fix: exampleFile(t, "fix.diff"), Regression: exampleFile(t, "fix-test.diff")}, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	did := work(choking{})
+	if i := slices.IndexFunc(did, func(d string) bool { return strings.HasPrefix(d, string(good.Patch)+": verified") }); i < 0 || i > 2 {
+		t.Errorf("the other's patch waits behind the flood: %v", did)
+	}
+	f, err := s.as("otto").Finding(t.Context(), ids[0])
+	if err != nil || f.Bug == nil || f.Bug.Reports != 2 || f.Bug.Best != good.Patch {
+		t.Errorf("the matrix waits: %+v %v", f.Bug, err)
+	}
+	for _, q := range f.Patches {
+		if q.Troubles != 3 || !q.Stuck() || q.Check != nil {
+			t.Errorf("%+v", q)
+		}
+	}
+	if did := work(choking{}); len(did) != 0 {
+		t.Errorf("it goes on for ever: %v", did)
+	}
+	if _, err := s.as("otto").Retry(t.Context(), ids[0], "the machine is mended"); err != nil {
+		t.Fatal(err)
+	}
+	work(toy{})
+	if f, err = s.as("otto").Finding(t.Context(), ids[0]); err != nil || f.Patches[0].Check == nil || f.Patches[0].Check.Outcome != clearing.Refused {
+		t.Errorf("after that: %+v %v", f.Patches[0], err)
+	}
+}
+
+// choking is the toy, which cannot build what is hostile.
+type choking struct{ toy }
+
+// Build implements clearing.Workshop.
+func (c choking) Build(ctx context.Context, patches ...[]byte) (clearing.Program, error) {
+	if patched(patches, "hostile") {
+		return nil, proofhouse.Errorf(proofhouse.Unavailable, nil, "a box failed")
+	}
+	return c.toy.Build(ctx, patches...)
 }
 
 // unbuilt builds nothing.

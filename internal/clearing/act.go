@@ -34,7 +34,8 @@ type (
 		Finding FindingID     `json:"finding"`
 		Attempt AttemptRecord `json:"attempt"` // its time is the event's
 	}
-	// Retry has a finding tried again that is not confirmed: after an error of ours, or since the project's threat model is another now.
+	// Retry has a finding tried again that is not confirmed, after an error of ours or since the project's threat model is another now; of one that is confirmed, the patches
+	// that errors of ours kept from being checked.
 	Retry struct {
 		Finding FindingID `json:"finding"`
 		Reason  string    `json:"reason"`
@@ -52,6 +53,11 @@ type (
 		Patch  PatchID    `json:"patch"`
 		Check  PatchCheck `json:"check"`
 		Proofs int        `json:"proofs"`
+	}
+	// Troubled says that an error of ours ended a check.
+	Troubled struct {
+		Patch  PatchID `json:"patch"`
+		Reason string  `json:"reason"`
 	}
 	// Compared adds cells to the matrix; a cell that is there already is replaced.
 	Compared struct {
@@ -90,7 +96,7 @@ type (
 )
 
 var acts = map[string]Act{
-	"submit": Submit{}, "withdraw": Withdraw{}, "reproduced": Reproduced{}, "retry": Retry{}, "propose": Propose{}, "checked": Checked{}, "compared": Compared{},
+	"submit": Submit{}, "withdraw": Withdraw{}, "reproduced": Reproduced{}, "retry": Retry{}, "propose": Propose{}, "checked": Checked{}, "troubled": Troubled{}, "compared": Compared{},
 	"decide": Decide{}, "declare": Declare{}, "make": Make{}, "release": Release{}, "reply": Reply{},
 }
 
@@ -135,7 +141,7 @@ func (p Project) clone() Project {
 // and parts findings, a coordinator's, who is a person.
 func permitted(e Event) error {
 	switch e.Act.(type) {
-	case Reproduced, Checked, Compared:
+	case Reproduced, Checked, Troubled, Compared:
 		if e.By != machine {
 			return refused("what was seen is entered by the desk alone")
 		}
@@ -231,14 +237,26 @@ func (a Retry) apply(p *Project, _ proofhouse.Actor, _ time.Time) error {
 	switch {
 	case err != nil:
 		return err
-	case f.State() == Waiting || f.State() == Withdrawn || f.Confirmed():
-		return proofhouse.Errorf(proofhouse.Conflict, nil, "the finding is %s: there is nothing to try again", f.State())
 	case a.Reason == "" || len(a.Reason) > 2000:
 		return invalid("to have a finding tried again takes a reason of at most 2000 bytes")
+	case f.State() != Waiting && f.State() != Withdrawn && !f.Confirmed():
+		f.Retried = len(f.Attempts)
+		return nil
 	}
-	f.Retried = len(f.Attempts)
+	again := false
+	for i := range p.Patches {
+		if q := &p.Patches[i]; f.Confirmed() && q.For == f.ID && q.Stuck() {
+			q.Troubles, again = 0, true
+		}
+	}
+	if !again {
+		return proofhouse.Errorf(proofhouse.Conflict, nil, "the finding is %s: there is nothing to try again", f.State())
+	}
 	return nil
 }
+
+// maxPatches is how many patches one finding may have: each takes the desk minutes.
+const maxPatches = 8
 
 func (a Propose) apply(p *Project, by proofhouse.Actor, now time.Time) error {
 	f, err := p.finding(a.For)
@@ -253,6 +271,15 @@ func (a Propose) apply(p *Project, by proofhouse.Actor, now time.Time) error {
 	if _, err := p.Patch(a.ID); err == nil {
 		return proofhouse.Errorf(proofhouse.Conflict, nil, "there is a patch of this name")
 	}
+	of := 0
+	for _, q := range p.Patches {
+		if q.For == a.For {
+			of++
+		}
+	}
+	if of >= maxPatches {
+		return proofhouse.Errorf(proofhouse.Limit, nil, "%d patches were brought for this finding, and more are not taken", of)
+	}
 	for _, id := range a.After {
 		if _, err := p.Patch(id); err != nil {
 			return err
@@ -266,7 +293,18 @@ func (a Checked) apply(p *Project, _ proofhouse.Actor, _ time.Time) error {
 	for i := range p.Patches {
 		if p.Patches[i].ID == a.Patch {
 			check := a.Check
-			p.Patches[i].Check, p.Patches[i].Proofs = &check, a.Proofs
+			q := &p.Patches[i]
+			q.Check, q.Proofs, q.Checks, q.Troubles = &check, a.Proofs, q.Checks+1, 0
+			return nil
+		}
+	}
+	return proofhouse.Errorf(proofhouse.NotFound, nil, "there is no such patch")
+}
+
+func (a Troubled) apply(p *Project, _ proofhouse.Actor, _ time.Time) error {
+	for i := range p.Patches {
+		if p.Patches[i].ID == a.Patch {
+			p.Patches[i].Troubles++
 			return nil
 		}
 	}

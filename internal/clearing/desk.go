@@ -90,14 +90,8 @@ func (d *Desk) Work(ctx context.Context, purl string) (string, error) {
 	if did, err := d.offer(ctx, p); did != "" || err != nil {
 		return did, err
 	}
-	for _, q := range p.Patches {
-		c, err := p.Cluster(q.For)
-		if err != nil {
-			continue // the finding is not confirmed any more
-		}
-		if q.Check == nil || q.Check.Outcome != Refused && q.Proofs < len(c.Members) || q.Check.Waits() && q.Check.Others < len(others(p, q.ID)) {
-			return d.check(ctx, p, q, c)
-		}
+	if q, c, ok := p.NextPatch(); ok {
+		return d.check(ctx, p, q, c)
 	}
 	return d.compare(ctx, p)
 }
@@ -148,7 +142,8 @@ func (d *Desk) reproduce(ctx context.Context, p Project, id FindingID) (string, 
 // offer offers the patch that a confirmed finding came with, as its finder. It is a step of its own, since a desk may be killed after each.
 func (d *Desk) offer(ctx context.Context, p Project) (string, error) {
 	offered := func(p Project, f Finding) bool {
-		return slices.ContainsFunc(p.Patches, func(q Patch) bool { return q.For == f.ID && q.Fix == f.Files.Fix })
+		mine := slices.DeleteFunc(slices.Clone(p.Patches), func(q Patch) bool { return q.For != f.ID })
+		return len(mine) >= maxPatches || slices.ContainsFunc(mine, func(q Patch) bool { return q.Fix == f.Files.Fix })
 	}
 	for _, f := range p.Confirmed() {
 		if f.Files.Fix == "" || offered(p, f) {
@@ -317,6 +312,12 @@ func (d *Desk) check(ctx context.Context, p Project, q Patch, c Cluster) (string
 		return "", err
 	}
 	check, err := CheckPatch(ctx, Candidate{fix, regression, after}, t)
+	if err != nil && ctx.Err() == nil {
+		// A patch that no check comes to the end of holds up none of the others.
+		why := proofhouse.PublicOf(err)
+		_, _, err = d.Store.Change(ctx, p.Purl, Request{}, func(Project) (Event, error) { return Event{machine, Troubled{q.ID, why}}, nil }, d.Now())
+		return fmt.Sprintf("%s: an error of ours, it is tried again: %s", q.ID, why), err
+	}
 	if err != nil {
 		return "", err
 	}
@@ -441,14 +442,14 @@ func (d *Desk) compare(ctx context.Context, p Project) (string, error) {
 	var cells []Cell
 	var parts []Part
 	for _, f := range confirmed {
-		e, _, err := d.exhibit(ctx, p, f)
-		if err != nil {
-			return "", err
-		}
 		// What stops this proof, of each whole patch; then every minimal part on it.
 		for _, q := range p.Patches {
 			if !usable(p, q.Fix) || cut[pair{f.Files.Proof, q.Fix}] {
 				continue
+			}
+			e, _, err := d.exhibit(ctx, p, f)
+			if err != nil {
+				return "", err
 			}
 			fix, err := d.open(ctx, p.Purl, q.Fix)
 			if err != nil {

@@ -213,9 +213,17 @@ type writer struct {
 	markdown bool
 }
 
+// marks are what Markdown would not write as it is. Names and credits are strangers' words: none of them is a picture, or a link that hides where it leads.
+var marks = strings.NewReplacer(func() (all []string) {
+	for _, c := range "\\`*_{}[]()<>#+!|~&" {
+		all = append(all, string(c), "\\"+string(c))
+	}
+	return all
+}()...)
+
 func (w *writer) title(s string) {
 	if w.markdown {
-		w.WriteString("# " + s + "\n\n")
+		w.WriteString("# " + marks.Replace(s) + "\n\n")
 		return
 	}
 	w.WriteString(s + "\n\n")
@@ -231,7 +239,7 @@ func (w *writer) heading(s string) {
 
 func (w *writer) field(name, value string) {
 	if w.markdown {
-		w.WriteString("- **" + name + "**: " + value + "\n")
+		w.WriteString("- **" + name + "**: " + marks.Replace(value) + "\n")
 		return
 	}
 	w.WriteString(wrap(fmt.Sprintf("%-10s  ", name+":"), strings.Repeat(" ", 12), value) + "\n")
@@ -239,7 +247,7 @@ func (w *writer) field(name, value string) {
 
 func (w *writer) para(s string) {
 	if w.markdown {
-		w.WriteString(s + "\n\n")
+		w.WriteString(marks.Replace(s) + "\n\n")
 		return
 	}
 	w.WriteString(wrap("", "", s) + "\n\n")

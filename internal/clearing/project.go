@@ -47,7 +47,13 @@ type Patch struct {
 	Check *PatchCheck `json:"check,omitempty"`
 	// Proofs are how many proofs of the cluster it was held to.
 	Proofs int `json:"proofs,omitempty"`
+	// Checks are how many checks there were, and Troubles how many errors of ours there were since the last.
+	Checks   int `json:"checks,omitempty"`
+	Troubles int `json:"troubles,omitempty"`
 }
+
+// Stuck says that errors of ours kept the patch from being checked, and a person has to look (Retry).
+func (q Patch) Stuck() bool { return q.Troubles >= maxAttempts }
 
 // Answer is what a project said to a packet.
 type Answer string
@@ -233,6 +239,32 @@ func (p Project) Next() (FindingID, bool) {
 		return "", false
 	}
 	return p.Findings[best].ID, true
+}
+
+// NextPatch is the patch to check next with the cluster that it is held to; ok is false where none waits. Those wait that were not checked, or not against all that is known now. Who brought them take
+// turns by organisation, as with findings.
+func (p Project) NextPatch() (next Patch, to Cluster, ok bool) {
+	in := map[FindingID]Cluster{}
+	for _, c := range p.Clusters() {
+		for _, id := range c.Members {
+			in[id] = c
+		}
+	}
+	had := map[proofhouse.OrganisationID]int{}
+	for _, q := range p.Patches {
+		had[q.By.Organisation] += q.Checks + q.Troubles
+	}
+	for _, q := range p.Patches {
+		c, confirmed := in[q.For]
+		if !confirmed || q.Stuck() {
+			continue
+		}
+		waits := q.Check == nil || q.Check.Outcome != Refused && q.Proofs < len(c.Members) || q.Check.Waits() && q.Check.Others < len(others(p, q.ID))
+		if waits && (!ok || had[q.By.Organisation] < had[next.By.Organisation]) {
+			next, to, ok = q, c, true
+		}
+	}
+	return next, to, ok
 }
 
 // BestPatch is the verified patch with the fewest changed lines of those brought for a cluster that need no other; ok is false where none is verified.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"proofhouse/internal/api/wire"
 	"proofhouse/internal/app"
 	"proofhouse/internal/clearing"
 	"proofhouse/internal/proofhouse"
@@ -223,10 +224,7 @@ func (c *console) findingShow() *cobra.Command {
 				}
 			}
 			for _, q := range f.Patches {
-				outcome, reason := "waits", "it was not checked yet"
-				if q.Check != nil {
-					outcome, reason = string(q.Check.Outcome), q.Check.Reason
-				}
+				outcome, reason := patchState(q)
 				fmt.Fprintf(w, "%s: %s: %s\n", q.ID, outcome, reason)
 			}
 			if f.Bug != nil {
@@ -239,6 +237,17 @@ func (c *console) findingShow() *cobra.Command {
 	})
 	cmd.Flags().StringVar(&files, "files", "", "`FOLDER` for its files, the signed statement and the public log's receipt")
 	return cmd
+}
+
+// patchState is where a patch stands.
+func patchState(q clearing.Patch) (outcome, reason string) {
+	switch {
+	case q.Stuck():
+		return "stuck", "errors of the house's kept it from being checked: a coordinator has it tried again (finding retry)"
+	case q.Check == nil:
+		return "waits", "it was not checked yet"
+	}
+	return string(q.Check.Outcome), q.Check.Reason
 }
 
 // save writes a file whole or not at all.
@@ -273,7 +282,7 @@ func (c *console) findingWithdraw() *cobra.Command {
 
 func (c *console) findingRetry() *cobra.Command {
 	var reason string
-	cmd := c.asking("retry FINDING", "have a finding tried again that is not confirmed, as a coordinator", "After an error of the house's, or when the project's threat model has changed.", cobra.ExactArgs(1), false, func(ctx context.Context, r *remote, args []string) error {
+	cmd := c.asking("retry FINDING", "have a finding tried again that is not confirmed, as a coordinator", "After an error of the house's, or when the project's threat model has changed. Of a confirmed finding: the patches that errors of the house's kept from\nbeing checked.", cobra.ExactArgs(1), false, func(ctx context.Context, r *remote, args []string) error {
 		client, err := r.client()
 		if err != nil {
 			return err
@@ -294,7 +303,7 @@ func (c *console) patchSubmit() *cobra.Command {
 	cmd := c.asking("submit FINDING FIX", "offer a patch for a confirmed finding",
 		"FIX is a unified diff of the project's code. The house holds it to every proof of the bug, their variations and the project's tests.",
 		cobra.ExactArgs(2), true, func(ctx context.Context, r *remote, args []string) error {
-			p := newPatch{}
+			p := wire.NewPatch{}
 			b, err := app.ReadInput(args[1])
 			if err != nil {
 				return err
@@ -351,7 +360,7 @@ func (c *console) decide(use, short string, same bool) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		v, err := client.Decide(ctx, clearing.FindingID(args[0]), newDecision{Other: clearing.FindingID(args[1]), Same: same, Reason: reason})
+		v, err := client.Decide(ctx, clearing.FindingID(args[0]), wire.NewDecision{Other: clearing.FindingID(args[1]), Same: same, Reason: reason})
 		if err != nil {
 			return err
 		}
@@ -361,7 +370,7 @@ func (c *console) decide(use, short string, same bool) *cobra.Command {
 	return cmd
 }
 
-func printCluster(w io.Writer, v clusterView) {
+func printCluster(w io.Writer, v wire.ClusterView) {
 	fmt.Fprintf(w, "%s in %s: %d findings\n", v.ID, v.Project, len(v.Members))
 	rows := [][]any{{"FINDING", "BY", "AWARE", "TITLE"}}
 	for _, f := range v.Lines {
@@ -394,10 +403,7 @@ func printCluster(w io.Writer, v clusterView) {
 		fmt.Fprintln(w)
 		rows = [][]any{{"PATCH", "FOR", "OUTCOME", "REASON"}}
 		for _, q := range v.Patches {
-			outcome, reason := "waits", ""
-			if q.Check != nil {
-				outcome, reason = string(q.Check.Outcome), q.Check.Reason
-			}
+			outcome, reason := patchState(q)
 			if q.ID == v.Best {
 				outcome += " (goes out)"
 			}
@@ -422,7 +428,7 @@ func evidence(e clearing.Edge) string {
 }
 
 // printMatrix prints what each proof does under the least parts of patches.
-func printMatrix(w io.Writer, v clusterView) {
+func printMatrix(w io.Writer, v wire.ClusterView) {
 	var proofs, patches []proofhouse.Digest
 	says := map[[2]proofhouse.Digest]string{}
 	for _, cell := range v.Cells {

@@ -15,13 +15,6 @@ import (
 	"proofhouse/internal/proofhouse"
 )
 
-// The messages that these commands send and print.
-type (
-	newPatch    = wire.NewPatch
-	newDecision = wire.NewDecision
-	clusterView = wire.ClusterView
-)
-
 // packetState is where a packet stands, in one line.
 func packetState(p clearing.Packet) string {
 	switch {

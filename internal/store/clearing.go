@@ -274,16 +274,23 @@ func (c *Clearing) Find(ctx context.Context, id string) (purl string, seq int, e
 		return "", 0, c.dialect.explain(err)
 	}
 	purl, err = c.purl(row.Project, sealed)
+	if err == nil && purl == "" {
+		err = proofhouse.Errorf(proofhouse.NotFound, nil, "the key of its project is not here")
+	}
 	return purl, int(row.Seq), err
 }
 
+// purl is a project's, "" where its key is not here or was shredded.
 func (c *Clearing) purl(stream string, sealed []byte) (string, error) {
 	b, err := c.keys.Open(stream, aboutProject(stream), sealed)
+	if proofhouse.KindOf(err) == proofhouse.NotFound {
+		return "", nil
+	}
 	return string(b), err
 }
 
-// Projects are the purls of all projects or, if waiting, of those in which the desk may have something to do: those after a stream, at most limit. The last stream
-// is where the next page begins, "" after the last page.
+// Projects are the purls of all projects or, if waiting, of those in which the desk may have something to do: those after a stream, at most limit. Of one whose key is not here
+// the purl is "". The last stream is where the next page begins, "" after the last page.
 func (c *Clearing) Projects(ctx context.Context, waiting bool, after string, limit int) (purls []string, next string, err error) {
 	q := query.New(c.sql)
 	most := int32(min(limit, page)) //nolint:gosec // bounded
@@ -329,7 +336,7 @@ type Page struct {
 	Before string
 }
 
-// Line is a line of such a list.
+// Line is a line of such a list. Its purl is "" where the project's key is not here.
 type Line struct {
 	ID   string
 	Purl string
