@@ -1,15 +1,17 @@
 package posix
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
+	"strconv"
 	"sync"
 
 	"proofhouse/internal/ledger"
@@ -32,22 +34,19 @@ type kept struct {
 // checkpoint where the file does not have it: a log from before there was one.
 func openKept(dir string) (*kept, error) {
 	k := &kept{path: filepath.Join(dir, keptName)}
-	b, err := os.ReadFile(k.path)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("reading the kept checkpoints: %w", err)
-	}
-	if end := bytes.LastIndexByte(b, '\n') + 1; end < len(b) {
-		if err := os.Truncate(k.path, int64(end)); err != nil {
-			return nil, diskError(fmt.Errorf("mending the kept checkpoints: %w", err))
-		}
-		b = b[:end]
-	}
-	all, err := parseKept(b)
+	end, line, err := lastLine(k.path)
 	if err != nil {
 		return nil, err
 	}
-	if len(all) > 0 {
-		k.last = all[len(all)-1]
+	if end >= 0 {
+		if err := os.Truncate(k.path, end); err != nil {
+			return nil, diskError(fmt.Errorf("mending the kept checkpoints: %w", err))
+		}
+	}
+	if len(line) > 0 {
+		if k.last, err = parseLine(line); err != nil {
+			return nil, damaged(fmt.Errorf("the last kept checkpoint: %w", err))
+		}
 	}
 	published, err := os.ReadFile(filepath.Join(dir, "checkpoint"))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -102,23 +101,51 @@ func parseNote(note []byte) (ledger.Checkpoint, error) {
 	return cp, err
 }
 
-func parseKept(b []byte) ([]ledger.Checkpoint, error) {
-	var all []ledger.Checkpoint
-	for line := range strings.Lines(string(b)) {
-		if !strings.HasSuffix(line, "\n") {
-			break // one that is being written
-		}
-		var note string
-		if err := json.Unmarshal([]byte(line), &note); err != nil {
-			return nil, damaged(fmt.Errorf("kept checkpoint %d: %w", len(all)+1, err))
-		}
-		cp, err := parseNote([]byte(note))
-		if err != nil || len(all) > 0 && cp.Size <= all[len(all)-1].Size {
-			return nil, damaged(fmt.Errorf("kept checkpoint %d: %w", len(all)+1, errors.Join(err, errors.New("it is not one, or out of order"))))
-		}
-		all = append(all, cp)
+// parseLine reads a line of the file, without its end.
+func parseLine(line []byte) (ledger.Checkpoint, error) {
+	var note string
+	if err := json.Unmarshal(line, &note); err != nil {
+		return ledger.Checkpoint{}, err
 	}
-	return all, nil
+	return parseNote([]byte(note))
+}
+
+// maxLine bounds a line, in bytes: a checkpoint with a few cosignatures has some hundreds.
+const maxLine = 64 << 10
+
+// lastLine is the file's last whole line without its end, and where the file is to be cut since a kill left half of one, -1 if nowhere. The file grows for as long as the log
+// does, so no more of it is read.
+func lastLine(name string) (cut int64, line []byte, err error) {
+	f, err := os.Open(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return -1, nil, nil
+	}
+	if err != nil {
+		return -1, nil, fmt.Errorf("reading the kept checkpoints: %w", err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return -1, nil, fmt.Errorf("reading the kept checkpoints: %w", err)
+	}
+	from := max(0, info.Size()-2*maxLine) // half a line, and a whole one before it
+	tail := make([]byte, info.Size()-from)
+	if _, err := f.ReadAt(tail, from); err != nil {
+		return -1, nil, fmt.Errorf("reading the kept checkpoints: %w", err)
+	}
+	end := bytes.LastIndexByte(tail, '\n') + 1
+	if end == 0 && from > 0 {
+		return -1, nil, damaged(errors.New("the kept checkpoints end in a line that is too long"))
+	}
+	cut = -1
+	if end < len(tail) {
+		cut = from + int64(end)
+	}
+	if end == 0 {
+		return cut, nil, nil
+	}
+	whole := tail[:end-1]
+	return cut, whole[bytes.LastIndexByte(whole, '\n')+1:], nil
 }
 
 // Kept are at most so many of the checkpoints that this log signed at sizes of
@@ -127,19 +154,65 @@ func parseKept(b []byte) ([]ledger.Checkpoint, error) {
 // the newest for the rest. Their signatures are not checked. A file that does
 // not have them in their order is proofhouse.Integrity.
 func (l *Log) Kept(upTo uint64, leaves []uint64, most int) ([]ledger.Checkpoint, error) {
-	b, err := os.ReadFile(filepath.Join(l.dir, keptName))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	f, err := os.Open(filepath.Join(l.dir, keptName))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
 		return nil, fmt.Errorf("reading the kept checkpoints: %w", err)
 	}
-	all, err := parseKept(b)
+	defer f.Close()
+	all, err := places(f)
 	if err != nil {
 		return nil, err
 	}
-	all = slices.DeleteFunc(all, func(cp ledger.Checkpoint) bool { return cp.Size == 0 || cp.Size > upTo })
-	return choose(all, leaves, most), nil
+	all = slices.DeleteFunc(all, func(p keptAt) bool { return p.size == 0 || p.size > upTo })
+	var out []ledger.Checkpoint
+	for _, p := range choose(all, leaves, most) {
+		line := make([]byte, p.bytes)
+		if _, err := f.ReadAt(line, p.at); err != nil {
+			return nil, fmt.Errorf("reading the kept checkpoints: %w", err)
+		}
+		cp, err := parseLine(line)
+		if err != nil || cp.Size != p.size {
+			return nil, damaged(fmt.Errorf("the kept checkpoint of %d leaves: %w", p.size, errors.Join(err, errors.New("it is not one, or of another size"))))
+		}
+		out = append(out, cp)
+	}
+	return out, nil
 }
 
-func choose(all []ledger.Checkpoint, leaves []uint64, most int) []ledger.Checkpoint {
+// keptAt is where a checkpoint stands in the file, and of how many leaves it is.
+type keptAt struct {
+	size  uint64
+	at    int64
+	bytes int
+}
+
+// places goes through the file and keeps no more of it than that.
+func places(f io.Reader) (all []keptAt, err error) {
+	r := bufio.NewReaderSize(f, maxLine)
+	for at := int64(0); ; {
+		line, err := r.ReadSlice('\n')
+		if errors.Is(err, io.EOF) {
+			return all, nil // what comes after the last line is being written
+		}
+		if err != nil {
+			return nil, damaged(fmt.Errorf("kept checkpoint %d: %w", len(all)+1, err))
+		}
+		// In the JSON string the note's lines end in \n, two characters: its second is the size.
+		_, rest, _ := bytes.Cut(line, []byte(`\n`))
+		digits, _, _ := bytes.Cut(rest, []byte(`\n`))
+		size, err := strconv.ParseUint(string(digits), 10, 64)
+		if err != nil || len(all) > 0 && size <= all[len(all)-1].size {
+			return nil, damaged(fmt.Errorf("kept checkpoint %d: %w", len(all)+1, errors.Join(err, errors.New("it is not one, or out of order"))))
+		}
+		all = append(all, keptAt{size, at, len(line) - 1})
+		at += int64(len(line))
+	}
+}
+
+func choose(all []keptAt, leaves []uint64, most int) []keptAt {
 	if len(all) <= most {
 		return all
 	}
@@ -148,8 +221,8 @@ func choose(all []ledger.Checkpoint, leaves []uint64, most int) []ledger.Checkpo
 		if len(take) == most/2 {
 			break
 		}
-		if i, _ := slices.BinarySearchFunc(all, leaf+1, func(cp ledger.Checkpoint, size uint64) int {
-			if cp.Size < size {
+		if i, _ := slices.BinarySearchFunc(all, leaf+1, func(p keptAt, size uint64) int {
+			if p.size < size {
 				return -1
 			}
 			return 1
@@ -160,10 +233,10 @@ func choose(all []ledger.Checkpoint, leaves []uint64, most int) []ledger.Checkpo
 	for i := len(all) - 1; len(take) < most; i-- {
 		take[i] = true
 	}
-	var chosen []ledger.Checkpoint
-	for i, cp := range all {
+	var chosen []keptAt
+	for i, p := range all {
 		if take[i] {
-			chosen = append(chosen, cp)
+			chosen = append(chosen, p)
 		}
 	}
 	return chosen

@@ -65,6 +65,24 @@ func TestKept(t *testing.T) {
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
+	whole, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// In its midst it is found when it is read, and not before.
+	if err := os.WriteFile(name, append([]byte("{}\n"), whole...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l = open(t, dir, key)
+	if _, err := l.Kept(20, nil, 100); proofhouse.KindOf(err) != proofhouse.Integrity {
+		t.Errorf("a line in the midst that is no checkpoint: %v", err)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(name, whole, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	add("{}\n")
 	if _, err := Open(t.Context(), dir, Options{Origin: origin, Key: key}); proofhouse.KindOf(err) != proofhouse.Integrity {
 		t.Errorf("a line that is no checkpoint: %v", err)
@@ -83,13 +101,13 @@ func TestKept(t *testing.T) {
 
 // TestChoose: of too many, those that cover the leaves that are asked about, and the newest.
 func TestChoose(t *testing.T) {
-	var all []ledger.Checkpoint
+	var all []keptAt
 	for i := range 100 {
-		all = append(all, ledger.Checkpoint{Size: uint64(10 * (i + 1))})
+		all = append(all, keptAt{size: uint64(10 * (i + 1))})
 	}
 	sizes := func(leaves []uint64, most int) (out []uint64) {
-		for _, cp := range choose(all, leaves, most) {
-			out = append(out, cp.Size)
+		for _, p := range choose(all, leaves, most) {
+			out = append(out, p.size)
 		}
 		return out
 	}
