@@ -500,7 +500,9 @@ func (s server) coordinated(ctx context.Context, who policy.Person, kind, id str
 	if err == nil {
 		err = s.mayIn(who, p, what)
 	}
-	if proofhouse.KindOf(err) == proofhouse.NotFound {
+	// Of a packet that did not go out its finders know nothing.
+	hidden := kind == "packet" && err != nil && !slices.Contains(who.House, policy.HouseCoordinator) && !slices.Contains(who.House, policy.HouseAuditor)
+	if hidden || proofhouse.KindOf(err) == proofhouse.NotFound {
 		err = proofhouse.Errorf(proofhouse.NotFound, nil, "there is no such %s", kind)
 	}
 	return p, err

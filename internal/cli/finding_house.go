@@ -228,7 +228,7 @@ func (c *console) findingShow() *cobra.Command {
 				fmt.Fprintf(w, "%s: %s: %s\n", q.ID, outcome, reason)
 			}
 			if f.Bug != nil {
-				fmt.Fprintf(w, "this bug was reported %d times by %d organisations\n", f.Bug.Reports, f.Bug.Finders)
+				fmt.Fprintf(w, "reports of this bug: %d, organisations: %d\n", f.Bug.Reports, f.Bug.Finders)
 				if p := f.Bug.Packet; p != nil {
 					fmt.Fprintln(w, packetState(*p))
 				}
