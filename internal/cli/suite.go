@@ -139,26 +139,29 @@ func (c *console) suiteCheck() *cobra.Command {
 		Short: "admit each task: reference 5/5, no-op 0/5, cheats 0/5, pins, dates, licence, provenance",
 		Args:  cobra.ExactArgs(1),
 		RunE: c.with(func(ctx context.Context, house *app.App, args []string) error {
-			each := func(r bench.CheckRow) {
-				c.say("%-34s %-24s want %-6s got %-6s %s %s", r.Task, r.What, r.Want, r.Got, passed(r.Passed), r.Note)
-			}
+			each := func(r bench.CheckRow) { c.say("%s", checkLine(r)) }
 			rows, err := house.CheckSuite(ctx, app.RunRequest{Suite: args[0], Tasks: only}, each, func(s string) { c.say("%s", s) })
 			if err != nil {
 				return err
 			}
 			tasks, refused := map[proofhouse.TaskID]bool{}, map[proofhouse.TaskID]bool{}
+			var failed []bench.CheckRow
 			for _, r := range rows {
 				tasks[r.Task] = true
 				if !r.Passed {
 					refused[r.Task] = true
+					failed = append(failed, r)
 				}
 			}
 			if err := c.emit(rows, func(w io.Writer) {
 				fmt.Fprintf(w, "%d tasks checked, %d admitted\n", len(tasks), len(tasks)-len(refused))
+				for _, r := range failed {
+					fmt.Fprintln(w, checkLine(r))
+				}
 			}); err != nil {
 				return err
 			}
-			if len(refused) > 0 {
+			if len(failed) > 0 {
 				return proofhouse.Errorf(proofhouse.Failed, nil, "%d tasks are not admitted: the lines marked FAILED say why", len(refused))
 			}
 			return nil
@@ -166,6 +169,10 @@ func (c *console) suiteCheck() *cobra.Command {
 	}
 	cmd.Flags().StringArrayVar(&only, "task", nil, "only this task; may be repeated")
 	return cmd
+}
+
+func checkLine(r bench.CheckRow) string {
+	return fmt.Sprintf("%-34s %-24s want %-6s got %-6s %s %s", r.Task, r.What, r.Want, r.Got, passed(r.Passed), r.Note)
 }
 
 func passed(b bool) string {
