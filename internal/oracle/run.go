@@ -136,7 +136,14 @@ func (s *seat) try(ctx context.Context, n int, cpu, wall time.Duration) (rawRun,
 		s.stop() // dead
 		return r, nil
 	}
-	return r, s.look(ctx, &r, log, canary)
+	err = s.look(ctx, &r, log, canary)
+	if errors.Is(err, sandbox.ErrNoMemory) {
+		// What it left running keeps us from looking: that shows nothing, and is its own doing.
+		r.result.Limit = sandbox.BoundMemory
+		s.stop()
+		return r, nil
+	}
+	return r, err
 }
 
 // env is the environment of a run. The sanitizers write their reports to a
@@ -173,15 +180,14 @@ func appendOptions(env []string, name, options string) []string {
 // look reads what the run left in its box.
 func (s *seat) look(ctx context.Context, r *rawRun, log, canary string) error {
 	if s.rule.Symptom == Canary {
-		switch err := s.box.CopyOut(ctx, canary, io.Discard, 1<<10); proofhouse.KindOf(err) {
-		case proofhouse.NotFound:
-		case proofhouse.Limit, proofhouse.Invalid:
+		err := s.box.CopyOut(ctx, canary, io.Discard, 1<<10)
+		switch kind := proofhouse.KindOf(err); {
+		case errors.Is(err, sandbox.ErrNoMemory):
+			return err
+		case err == nil, kind == proofhouse.Limit, kind == proofhouse.Invalid:
 			r.canary = true // too big, a link, a directory: it was made all the same
-		default:
-			if err != nil {
-				return fmt.Errorf("looking for the canary: %w", err)
-			}
-			r.canary = true
+		case kind != proofhouse.NotFound:
+			return fmt.Errorf("looking for the canary: %w", err)
 		}
 	}
 	if s.rule.Symptom == Escape {
@@ -210,6 +216,8 @@ func (s *seat) files(ctx context.Context) (paths []string, over bool, err error)
 	for _, dir := range writableDirs {
 		entries, err := s.box.List(ctx, dir, maxListed)
 		switch {
+		case errors.Is(err, sandbox.ErrNoMemory):
+			return nil, false, err
 		case proofhouse.KindOf(err) == proofhouse.Limit:
 			over = true
 		case err != nil && proofhouse.KindOf(err) != proofhouse.NotFound:
@@ -228,6 +236,9 @@ var logSuffix = regexp.MustCompile(`^\.[0-9]{1,10}$`)
 // with the number of a process. Others are not ours.
 func (s *seat) readLogs(ctx context.Context, r *rawRun, log string) error {
 	entries, err := s.box.List(ctx, logDir, 1000)
+	if errors.Is(err, sandbox.ErrNoMemory) {
+		return err
+	}
 	if err != nil && proofhouse.KindOf(err) != proofhouse.Limit && proofhouse.KindOf(err) != proofhouse.NotFound {
 		return fmt.Errorf("looking for reports: %w", err)
 	}
@@ -240,7 +251,7 @@ func (s *seat) readLogs(ctx context.Context, r *rawRun, log string) error {
 		switch err := s.box.CopyOut(ctx, e.Path, &b, maxReport); {
 		case err == nil:
 			r.logs = append(r.logs, b.Bytes())
-		case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded), errors.Is(err, sandbox.ErrNoMemory):
 			return err
 		}
 	}

@@ -2,10 +2,14 @@ package oracle
 
 import (
 	"context"
+	"io"
+	"io/fs"
 	"testing"
 	"time"
 
+	"proofhouse/internal/proofhouse"
 	"proofhouse/internal/sandbox"
+	"proofhouse/internal/target"
 )
 
 // busy is a box whose commands end as they are told to.
@@ -56,5 +60,37 @@ func TestStarvedRunIsMadeAgain(t *testing.T) {
 				t.Errorf("the bounds were %v", b.walls)
 			}
 		})
+	}
+}
+
+// hogged is a box whose command left something running that has taken all of its memory.
+type hogged struct{ busy }
+
+var errHogged = proofhouse.Errorf(proofhouse.Limit, sandbox.ErrNoMemory, "the box has no memory left")
+
+func (*hogged) CopyIn(context.Context, string, io.Reader, fs.FileMode) error { return nil }
+func (h *hogged) CopyOut(context.Context, string, io.Writer, int64) error    { return errHogged }
+func (h *hogged) List(context.Context, string, int) ([]sandbox.Entry, error) {
+	if len(h.walls) == 0 {
+		return nil, nil
+	}
+	return nil, errHogged
+}
+
+// TestNoMemoryToLook: where nothing can be looked at, nothing was seen. It is the run's own limit, of whatever it is about.
+func TestNoMemoryToLook(t *testing.T) {
+	for symptom, rule := range map[Symptom]Rule{
+		Canary: {Symptom: Canary}, Escape: {Symptom: Escape, AllowRoot: "/work/root"}, Crash: {Symptom: Crash},
+	} {
+		in, err := newInput([]byte("x"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer in.close()
+		s := &seat{rule: rule.Or(), input: in, lang: target.C, box: &hogged{busy{results: []sandbox.Result{{Exit: exitSanitizer}}}}}
+		r, err := s.run(t.Context(), 1, time.Second)
+		if err != nil || r.canary || len(r.outside) > 0 || r.result.Limit != sandbox.BoundMemory {
+			t.Errorf("%s: %v; canary %t, outside %v, limit %q", symptom, err, r.canary, r.outside, r.result.Limit)
+		}
 	}
 }

@@ -8,6 +8,7 @@
 package sandbox
 
 import (
+	"errors"
 	"context"
 	"io"
 	"io/fs"
@@ -161,6 +162,10 @@ const (
 	BoundCPU    Bound = "cpu"
 	BoundMemory Bound = "memory" // the box is dead afterwards: Stop it
 )
+
+// ErrNoMemory is in the chain of an error, of kind proofhouse.Limit, of a box whose own programs have left no memory for
+// what was asked of it. It says nothing of the file that was asked for.
+var ErrNoMemory = errors.New("the box has no memory left")
 
 // Output is a stream cut to its cap: the first and the last bytes are kept.
 // While Dropped is 0, Head is everything and Tail is empty.

@@ -43,7 +43,7 @@ func (b *Box) help(ctx context.Context, user sandbox.User, in io.Reader, out io.
 	case res.Exit == guest.ExitNotFound:
 		return proofhouse.Errorf(proofhouse.NotFound, fmt.Errorf("guest: %s", said), "the box has no such file")
 	case starved(res, said):
-		return proofhouse.Errorf(proofhouse.Limit, fmt.Errorf("guest: exit %d, signal %d, %s: %s", res.Exit, res.Signal, res.Limit, said), "the box has no memory left")
+		return proofhouse.Errorf(proofhouse.Limit, fmt.Errorf("guest: exit %d, signal %d, %s: %s: %w", res.Exit, res.Signal, res.Limit, said, sandbox.ErrNoMemory), "the box has no memory left")
 	default:
 		return proofhouse.Errorf(proofhouse.Internal, fmt.Errorf("guest: exit %d, signal %d, %s: %s", res.Exit, res.Signal, res.Limit, said), "a helper in the box failed")
 	}
