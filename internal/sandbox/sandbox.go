@@ -8,8 +8,8 @@
 package sandbox
 
 import (
-	"errors"
 	"context"
+	"errors"
 	"io"
 	"io/fs"
 	"os"
