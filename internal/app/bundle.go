@@ -57,7 +57,7 @@ func (h *House) Bundle(ctx context.Context, id proofhouse.CaseID, w io.Writer) e
 		return err
 	}
 	src := ledger.BundleSource{
-		Stream: string(id), AtLeast: size, Entries: h.entries(ctx, id, c.Version), Signers: []*ledger.PublicKey{h.key.PublicKey()},
+		Stream: string(id), Entries: h.entries(ctx, id, c.Version), Signers: []*ledger.PublicKey{h.key.PublicKey()},
 		Attachments: []ledger.Attachment{{Name: rulesAttachment, Media: "application/toml", Data: c.Rules.Text}},
 	}
 	var raw []byte
@@ -67,13 +67,17 @@ func (h *House) Bundle(ctx context.Context, id proofhouse.CaseID, w io.Writer) e
 		}
 		src.Attachments = append(src.Attachments, ledger.Attachment{Name: meterAttachment, Media: "application/json", Data: raw})
 	}
-	if src.Older, err = h.older(ctx, c, size); err != nil {
+	log, err := h.shown(ctx, posix.InBundle, src.Stream, size)
+	if err != nil {
+		return err
+	}
+	if src.Older, err = h.older(ctx, c, log.cp); err != nil {
 		return err
 	}
 	if src.Statements, err = h.statements(ctx, c, raw); err != nil {
 		return err
 	}
-	return ledger.WriteBundle(ctx, w, h.log, h.key, src)
+	return ledger.WriteBundle(ctx, w, log, h.key, src)
 }
 
 // logged waits until every entry of c has its place in the log, and gives a
@@ -199,7 +203,11 @@ func (h *House) Receipt(ctx context.Context, c docket.Case, seq int) ([]byte, er
 
 // receipt is the receipt for an entry that has a place in the log.
 func (h *House) receipt(ctx context.Context, e ledger.Entry, index int64) ([]byte, error) {
-	r, err := ledger.TakeReceipt(ctx, h.log, h.key, ledger.Waiting{Stream: e.Stream, Seq: e.Seq, Commitment: e.Commitment()}, uint64(index)) //nolint:gosec // it has a place
+	log, err := h.shown(ctx, posix.InReceipt, e.Stream, uint64(index)+1) //nolint:gosec // it has a place
+	if err != nil {
+		return nil, err
+	}
+	r, err := ledger.TakeReceipt(ctx, log, h.key, ledger.Waiting{Stream: e.Stream, Seq: e.Seq, Commitment: e.Commitment()}, uint64(index)) //nolint:gosec // it has a place
 	if err != nil {
 		return nil, err
 	}

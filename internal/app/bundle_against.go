@@ -6,19 +6,35 @@ import (
 
 	"proofhouse/internal/docket"
 	"proofhouse/internal/ledger"
+	"proofhouse/internal/ledger/posix"
 	"proofhouse/internal/proofhouse"
 )
 
 // maxOlder is how many older checkpoints a bundle carries.
 const maxOlder = 1000
 
-// older are checkpoints that others may hold, in receipts, in bundles or from the
-// public log: the bundle shows that the log goes on from them.
-func (h *House) older(ctx context.Context, c docket.Case, size uint64) ([]ledger.Checkpoint, error) {
-	cp, err := h.log.Checkpoint(ctx, size)
+// shownLog is the public log at one checkpoint.
+type shownLog struct {
+	*posix.Log
+	cp ledger.Checkpoint
+}
+
+// Checkpoint is that one.
+func (l shownLog) Checkpoint(context.Context, uint64) (ledger.Checkpoint, error) { return l.cp, nil }
+
+// shown is the log as a bundle or a receipt of stream shows it. That it goes out is recorded first: later
+// bundles carry this checkpoint, so that they can be held to what goes out now.
+func (h *House) shown(ctx context.Context, in posix.Given, stream string, atLeast uint64) (shownLog, error) {
+	cp, err := h.log.Checkpoint(ctx, atLeast)
 	if err != nil {
-		return nil, err
+		return shownLog{}, err
 	}
+	return shownLog{h.log, cp}, h.log.Give(in, stream, cp.Size)
+}
+
+// older are checkpoints from before cp that others may hold, in receipts, in bundles or from the
+// public log: the bundle shows that the log goes on from them.
+func (h *House) older(ctx context.Context, c docket.Case, cp ledger.Checkpoint) ([]ledger.Checkpoint, error) {
 	var leaves []uint64
 	for e, err := range h.entries(ctx, c.ID, c.Version) {
 		if err != nil {
@@ -26,7 +42,7 @@ func (h *House) older(ctx context.Context, c docket.Case, size uint64) ([]ledger
 		}
 		leaves = append(leaves, e.Index)
 	}
-	return h.log.Kept(cp.Size, leaves, maxOlder)
+	return h.log.Kept(string(c.ID), cp.Size, leaves, h.carried)
 }
 
 // AgainstProof is what two bundles of one log show when they are held to each other.

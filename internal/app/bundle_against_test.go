@@ -7,7 +7,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
+	"proofhouse/internal/docket"
 	"proofhouse/internal/ledger"
 	"proofhouse/internal/ledger/ledgertest"
 	"proofhouse/internal/proofhouse"
@@ -111,4 +113,62 @@ func TestAgainst(t *testing.T) {
 		t.Errorf("no file: %v", err)
 	}
 	altered(t, late)
+}
+
+// TestAgainstMany: a bundle carries few of the log's checkpoints, and those that others hold in bundles
+// and receipts are among them, however many came since.
+func TestAgainstMany(t *testing.T) {
+	s := serveHouse(t, t.TempDir(), "")
+	s.populate(t)
+	id := s.review(t)
+	other := s.review(t)
+	s.carried = 6
+	for range 2 { // the log has more, and what the cases' own leaves would bring is used up
+		for range s.carried {
+			s.do(t, "ada", id, docket.Announce{Date: time.Now()})
+			s.published(t)
+		}
+	}
+	early, _, err := s.bundleOf(t, id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.do(t, "ada", other, docket.Announce{Date: time.Now()})
+	s.published(t)
+	receipt := s.receipt(t, other, 1)
+	for range 2 * s.carried {
+		s.do(t, "ada", other, docket.Announce{Date: time.Now()})
+		s.published(t)
+	}
+	for _, of := range []proofhouse.CaseID{id, other} {
+		late, p, err := s.bundleOf(t, of)
+		if err != nil || p.Log.Older > s.carried+1 {
+			t.Fatalf("%+v, %v", p.Log, err)
+		}
+		trust := BundleTrust{LogKey: s.LogKey(), Against: []string{early}}
+		if of == other {
+			trust.Receipts = []string{receipt}
+		}
+		if p, err := VerifyBundle(t.Context(), late, trust); err != nil || len(p.Against) != 1 || !p.Against[0].One || len(p.Log.Open) != 0 {
+			t.Errorf("the bundle of %s, held to an earlier one: %+v, %+v, %v", of, p.Against, p.Log, err)
+		}
+	}
+}
+
+// published waits for a checkpoint of all that was done.
+func (s *served) published(t *testing.T) {
+	t.Helper()
+	if err := s.patiently(t.Context(), func() (bool, error) {
+		waiting, err := s.docket.Waiting(t.Context(), 1)
+		return len(waiting) == 0, err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	size, err := s.docket.Placed(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.log.Checkpoint(t.Context(), size); err != nil {
+		t.Fatal(err)
+	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"proofhouse/internal/docket"
 	"proofhouse/internal/ledger"
+	"proofhouse/internal/ledger/posix"
 	"proofhouse/internal/policy"
 	"proofhouse/internal/proofhouse"
 )
@@ -71,12 +72,16 @@ func (h *House) Excerpt(ctx context.Context, id proofhouse.CaseID, role proofhou
 	if err != nil {
 		return err
 	}
-	older, err := h.older(ctx, c, size)
+	log, err := h.shown(ctx, posix.InBundle, string(id), size)
 	if err != nil {
 		return err
 	}
-	return ledger.WriteBundle(ctx, w, h.log, h.key, ledger.BundleSource{
-		Stream: string(id), AtLeast: size, Entries: h.entries(ctx, id, c.Version), Signers: []*ledger.PublicKey{h.key.PublicKey()},
+	older, err := h.older(ctx, c, log.cp)
+	if err != nil {
+		return err
+	}
+	return ledger.WriteBundle(ctx, w, log, h.key, ledger.BundleSource{
+		Stream: string(id), Entries: h.entries(ctx, id, c.Version), Signers: []*ledger.PublicKey{h.key.PublicKey()},
 		For: readerWord(role), Withhold: func(e ledger.Entry) bool { return !opened[e.Seq] }, Older: older,
 		Statements: append(statements, ledger.NamedStatement{Name: "excerpt", Envelope: envelope}),
 		Attachments: []ledger.Attachment{

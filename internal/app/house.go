@@ -59,6 +59,7 @@ type House struct {
 	key       *ledger.Key // the log's
 	log       *posix.Log
 	sequencer *ledger.Sequencer
+	carried   int // older checkpoints in a bundle, at most
 }
 
 // OpenHouse opens the house of cases in this data folder. In order: the
@@ -68,7 +69,7 @@ func (a *App) OpenHouse(ctx context.Context, cfg HouseConfig) (_ *House, err err
 	if cfg.Database == "" {
 		cfg.Database = a.database()
 	}
-	h := &House{app: a}
+	h := &House{app: a, carried: maxOlder}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, h.Close())

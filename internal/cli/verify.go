@@ -64,7 +64,7 @@ func (c *console) verifyBundle(ctx context.Context, file string, trust app.Bundl
 	}
 	for _, a := range p.Against {
 		if !a.One {
-			return proofhouse.Errorf(proofhouse.Failed, nil, "nothing shows that the two bundles are of one log: that is no proof of a fork; name a copy of the log with --log-copy, or if the log has fewer than 1,000 checkpoints ask for a new bundle of the case whose log was the longer")
+			return proofhouse.Errorf(proofhouse.Failed, nil, "nothing shows that the two bundles are of one log: that is no proof of a fork; name a copy of the log with --log-copy, or ask for a new bundle of the case whose log was the longer")
 		}
 	}
 	return nil

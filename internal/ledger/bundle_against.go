@@ -14,8 +14,8 @@ import (
 // Two trees of one size that the log's key signed, another leaf at one place,
 // another entry or place under one seq and a proof that leads elsewhere are a
 // fork, proofhouse.Integrity. Bundles of two logs are proofhouse.Invalid. That
-// nothing shows it, false, is no proof of a fork: a bundle carries so many older checkpoints and no more, and of an
-// old tree a copy of the log shows it.
+// nothing shows it, false, is no proof of a fork: a bundle carries so many older checkpoints and no more. A copy of
+// the log shows it then.
 func (b Bundle) Against(ctx context.Context, other Bundle, extend func(ctx context.Context, older uint64, cp Checkpoint) (Proof, error)) (bool, error) {
 	if b.Report.Origin != other.Report.Origin {
 		return false, proofhouse.Errorf(proofhouse.Invalid, nil, "the bundles are of two logs, %s and %s", b.Report.Origin, other.Report.Origin)

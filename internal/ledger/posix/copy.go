@@ -24,11 +24,14 @@ import (
 // proofhouse.Integrity, and nothing that is called a copy is left then. All is
 // on the disk on return. Signatures are checked by Open.
 func CopyFolder(from, to string) (size uint64, err error) {
-	kept, err := os.ReadFile(filepath.Join(from, keptName)) // a log from before has none
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return 0, fmt.Errorf("reading the kept checkpoints: %w", err)
+	kept, err := wholeLines(filepath.Join(from, keptName))
+	if err != nil {
+		return 0, err
 	}
-	kept = kept[:bytes.LastIndexByte(kept, '\n')+1]
+	given, err := wholeLines(filepath.Join(from, givenName))
+	if err != nil {
+		return 0, err
+	}
 	checkpoint, err := os.ReadFile(filepath.Join(from, "checkpoint"))
 	if errors.Is(err, fs.ErrNotExist) {
 		return 0, proofhouse.Errorf(proofhouse.NotFound, err, "there is no public log in that folder")
@@ -82,12 +85,21 @@ func CopyFolder(from, to string) (size uint64, err error) {
 	for _, f := range []struct {
 		name string
 		b    []byte
-	}{{".state/version", version}, {".state/treeState", raw}, {keptName, kept}, {"checkpoint", checkpoint}} {
+	}{{".state/version", version}, {".state/treeState", raw}, {keptName, kept}, {givenName, given}, {"checkpoint", checkpoint}} {
 		if err := c.write(f.name, f.b); err != nil {
 			return 0, err
 		}
 	}
 	return state.Size, nil
+}
+
+// wholeLines reads a file that may be added to meanwhile; a log from before has none.
+func wholeLines(name string) ([]byte, error) {
+	b, err := os.ReadFile(name)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("reading the kept checkpoints: %w", err)
+	}
+	return b[:bytes.LastIndexByte(b, '\n')+1], nil
 }
 
 // copier copies tiles from one folder to another.

@@ -3,6 +3,7 @@ package posix
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -34,14 +35,9 @@ type kept struct {
 // checkpoint where the file does not have it: a log from before there was one.
 func openKept(dir string) (*kept, error) {
 	k := &kept{path: filepath.Join(dir, keptName)}
-	end, line, err := lastLine(k.path)
+	line, err := mendLines(k.path)
 	if err != nil {
 		return nil, err
-	}
-	if end >= 0 {
-		if err := os.Truncate(k.path, end); err != nil {
-			return nil, diskError(fmt.Errorf("mending the kept checkpoints: %w", err))
-		}
 	}
 	if len(line) > 0 {
 		if k.last, err = parseLine(line); err != nil {
@@ -73,7 +69,27 @@ func (k *kept) add(note []byte) error {
 	if err != nil {
 		return err
 	}
-	f, err := os.OpenFile(k.path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
+	if err := addLine(k.path, line); err != nil {
+		return err
+	}
+	k.last = cp
+	return nil
+}
+
+// mendLines cuts off what a kill left of a file's last line, and gives the last whole one.
+func mendLines(name string) (last []byte, err error) {
+	end, last, err := lastLine(name)
+	if err == nil && end >= 0 {
+		if err = os.Truncate(name, end); err != nil {
+			err = diskError(fmt.Errorf("mending the kept checkpoints: %w", err))
+		}
+	}
+	return last, err
+}
+
+// addLine adds a line to a file, durably. Its caller owns the file's end.
+func addLine(name string, line []byte) error {
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
 	if err != nil {
 		return diskError(fmt.Errorf("keeping a checkpoint: %w", err))
 	}
@@ -89,7 +105,6 @@ func (k *kept) add(note []byte) error {
 	if err := errors.Join(err, f.Close()); err != nil {
 		return diskError(fmt.Errorf("keeping a checkpoint: %w", err))
 	}
-	k.last = cp
 	return nil
 }
 
@@ -149,11 +164,16 @@ func lastLine(name string) (cut int64, line []byte, err error) {
 }
 
 // Kept are at most so many of the checkpoints that this log signed at sizes of
-// at most upTo leaves, by size: all of them, or if they are more, half of them
-// the first ones that cover each of these leaves, the last leaves first, and
-// the newest for the rest. Their signatures are not checked. A file that does
-// not have them in their order is proofhouse.Integrity.
-func (l *Log) Kept(upTo uint64, leaves []uint64, most int) ([]ledger.Checkpoint, error) {
+// at most upTo leaves, by size, for a bundle of stream: all of them, or if they
+// are more, those that went out in bundles of stream (Give), and of what is left
+// half for those that went out in its receipts, half of the rest for those of others' bundles, half of that for
+// the first ones that cover each of these leaves, and else the newest; of each kind the
+// last first. Their signatures are not checked. A file that does not have them in their order is proofhouse.Integrity.
+func (l *Log) Kept(stream string, upTo uint64, leaves []uint64, most int) ([]ledger.Checkpoint, error) {
+	out, err := l.givenOf(stream)
+	if err != nil {
+		return nil, err
+	}
 	f, err := os.Open(filepath.Join(l.dir, keptName))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -167,8 +187,8 @@ func (l *Log) Kept(upTo uint64, leaves []uint64, most int) ([]ledger.Checkpoint,
 		return nil, err
 	}
 	all = slices.DeleteFunc(all, func(p keptAt) bool { return p.size == 0 || p.size > upTo })
-	var out []ledger.Checkpoint
-	for _, p := range choose(all, leaves, most) {
+	var list []ledger.Checkpoint
+	for _, p := range choose(all, out, leaves, most) {
 		line := make([]byte, p.bytes)
 		if _, err := f.ReadAt(line, p.at); err != nil {
 			return nil, fmt.Errorf("reading the kept checkpoints: %w", err)
@@ -177,9 +197,9 @@ func (l *Log) Kept(upTo uint64, leaves []uint64, most int) ([]ledger.Checkpoint,
 		if err != nil || cp.Size != p.size {
 			return nil, damaged(fmt.Errorf("the kept checkpoint of %d leaves: %w", p.size, errors.Join(err, errors.New("it is not one, or of another size"))))
 		}
-		out = append(out, cp)
+		list = append(list, cp)
 	}
-	return out, nil
+	return list, nil
 }
 
 // keptAt is where a checkpoint stands in the file, and of how many leaves it is.
@@ -212,24 +232,32 @@ func places(f io.Reader) (all []keptAt, err error) {
 	}
 }
 
-func choose(all []keptAt, leaves []uint64, most int) []keptAt {
+// choose is what Kept says, of the checkpoints in the file.
+func choose(all []keptAt, out givenOut, leaves []uint64, most int) []keptAt {
 	if len(all) <= most {
 		return all
 	}
+	bySize := func(p keptAt, size uint64) int { return cmp.Compare(p.size, size) }
 	take := map[int]bool{}
-	for _, leaf := range slices.Backward(slices.Sorted(slices.Values(leaves))) {
-		if len(take) == most/2 {
-			break
-		}
-		if i, _ := slices.BinarySearchFunc(all, leaf+1, func(p keptAt, size uint64) int {
-			if p.size < size {
-				return -1
+	atMost := func(n int, sizes []uint64, exact bool) {
+		n += len(take)
+		for _, size := range slices.Backward(sizes) {
+			if len(take) == n {
+				break
 			}
-			return 1
-		}); i < len(all) {
-			take[i] = true
+			if i, is := slices.BinarySearchFunc(all, size, bySize); i < len(all) && (is || !exact) {
+				take[i] = true
+			}
 		}
 	}
+	var covering []uint64
+	for _, leaf := range slices.Sorted(slices.Values(leaves)) {
+		covering = append(covering, leaf+1)
+	}
+	atMost(most, out.bundles, true)
+	atMost((most-len(take))/2, out.receipts, true)
+	atMost((most-len(take))/2, out.others, true)
+	atMost((most-len(take))/2, covering, false)
 	for i := len(all) - 1; len(take) < most; i-- {
 		take[i] = true
 	}

@@ -56,12 +56,13 @@ type Options struct {
 // Log is a public log in a folder, held by this process. It is safe for
 // concurrent use.
 type Log struct {
-	dir  string
-	key  ledger.VerifierKey
-	seen []ledger.VerifierKey // of the witnesses
-	copy *Copy
-	kept *kept
-	lock *os.File // flock: released as the process ends, however it ends
+	dir   string
+	key   ledger.VerifierKey
+	seen  []ledger.VerifierKey // of the witnesses
+	copy  *Copy
+	kept  *kept
+	given *given
+	lock  *os.File // flock: released as the process ends, however it ends
 
 	appender *tessera.Appender
 	reader   tessera.LogReader
@@ -121,6 +122,9 @@ func Open(ctx context.Context, dir string, opts Options) (_ *Log, err error) {
 		return nil, err
 	}
 	if l.kept, err = openKept(dir); err != nil {
+		return nil, err
+	}
+	if l.given, err = openGiven(dir); err != nil {
 		return nil, err
 	}
 	notes, err := opts.Key.NoteSigner(opts.Origin)
