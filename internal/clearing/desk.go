@@ -277,10 +277,30 @@ func (d *Desk) check(ctx context.Context, p Project, q Patch, c Cluster) (string
 		return "", err
 	}
 	t := Trial{Seed: uint64(p.Version), Runs: d.Runs, matrix: &d.matrix} //nolint:gosec // never below 0
+	var members []Known
+	var signatures []string
+	for _, k := range p.known() {
+		f, err := p.Finding(k.ID)
+		if err != nil {
+			return "", err
+		}
+		if signatures = append(signatures, f.Last().Signature); slices.Contains(c.Members, k.ID) {
+			members = append(members, k)
+		}
+	}
 	// The patch's own finding first: its target is the one that is tested.
-	members := append([]FindingID{q.For}, slices.DeleteFunc(slices.Clone(c.Members), func(id FindingID) bool { return id == q.For })...)
-	for _, id := range members {
-		f, err := p.Finding(id)
+	members = owed(members, p.live(), q.For)
+	slices.SortStableFunc(members, func(a, b Known) int {
+		switch q.For {
+		case a.ID:
+			return -1
+		case b.ID:
+			return 1
+		}
+		return 0
+	})
+	for _, k := range members {
+		f, err := p.Finding(k.ID)
 		if err != nil {
 			return "", err
 		}
@@ -288,22 +308,13 @@ func (d *Desk) check(ctx context.Context, p Project, q Patch, c Cluster) (string
 		if err != nil {
 			return "", err
 		}
-		if t.Exhibits = append(t.Exhibits, e); id == q.For {
+		if t.Exhibits = append(t.Exhibits, e); k.ID == q.For {
 			if t.Benign, err = folder.Benign(); err != nil {
 				return "", err
 			}
 		}
 	}
-	for _, f := range p.Confirmed() {
-		if !slices.Contains(c.Members, f.ID) {
-			t.Known = append(t.Known, f.Last().Signature)
-		}
-	}
-	for _, cell := range p.Cells {
-		if cell.Moves {
-			t.Known = append(t.Known, cell.Breaks)
-		}
-	}
+	t.Known = foreign(t.Exhibits[0].Signature, signatures)
 	after, err := d.below(ctx, p, q)
 	if err != nil {
 		return "", err
@@ -322,7 +333,7 @@ func (d *Desk) check(ctx context.Context, p Project, q Patch, c Cluster) (string
 		return "", err
 	}
 	_, _, err = d.Store.Change(ctx, p.Purl, Request{}, func(Project) (Event, error) {
-		return Event{machine, Checked{q.ID, check, len(members)}}, nil
+		return Event{machine, Checked{q.ID, check, len(c.Members)}}, nil
 	}, d.Now())
 	return fmt.Sprintf("%s: %s: %s", q.ID, check.Outcome, check.Reason), err
 }
@@ -380,127 +391,31 @@ func (d *Desk) others(ctx context.Context, p Project, than PatchID) ([]Other, er
 	return all, nil
 }
 
-// behind looks for what proofs are of that no patch stops alone, where there is a new patch to try.
-func (d *Desk) behind(ctx context.Context, p Project, confirmed []Finding, minimal []proofhouse.Digest, fresh []Cell) ([]Cell, error) {
-	var texts [][]byte
-	var out []Cell
-	for _, f := range confirmed {
-		of := func(c Cell) bool { return c.Proof == f.Files.Proof }
-		stops := func(c Cell) bool { return of(c) && c.Stops }
-		if !slices.ContainsFunc(fresh, of) || slices.ContainsFunc(fresh, stops) || slices.ContainsFunc(p.Cells, stops) {
-			continue
-		}
-		if texts == nil {
-			for _, part := range minimal {
-				text, err := d.open(ctx, p.Purl, part)
-				if err != nil {
-					return nil, err
-				}
-				texts = append(texts, text)
-			}
-		}
-		e, _, err := d.exhibit(ctx, p, f)
-		if err != nil {
-			return nil, err
-		}
-		c, ok, err := d.matrix.Behind(ctx, e, texts)
-		if err != nil {
-			return nil, err
-		}
-		if ok {
-			out = append(out, c)
-		}
-	}
-	return out, nil
-}
-
-// usable says whether a patch may be asked what it stops.
-func usable(p Project, fix proofhouse.Digest) bool {
-	return slices.ContainsFunc(p.Patches, func(q Patch) bool { return q.Fix == fix && q.Check != nil && q.Check.Outcome != Refused })
-}
-
-// compare fills what is missing of the matrix: every usable patch's minimal parts against every confirmed proof.
+// compare fills what is missing of the matrix.
 func (d *Desk) compare(ctx context.Context, p Project) (string, error) {
-	confirmed := p.Confirmed()
-	type pair struct{ proof, patch proofhouse.Digest }
-	have, cut := map[pair]bool{}, map[pair]bool{}
-	var minimal []proofhouse.Digest
-	add := func(part proofhouse.Digest) {
-		if part != "" && !slices.Contains(minimal, part) {
-			minimal = append(minimal, part)
-		}
-	}
-	for _, c := range p.Cells {
-		have[pair{c.Proof, c.Patch}] = true
-	}
-	for _, q := range p.Parts {
-		cut[pair{q.Proof, q.Fix}] = true
-		if usable(p, q.Fix) {
-			add(q.Part)
-		}
-	}
-	var cells []Cell
-	var parts []Part
-	for _, f := range confirmed {
-		// What stops this proof, of each whole patch; then every minimal part on it.
-		for _, q := range p.Patches {
-			if !usable(p, q.Fix) || cut[pair{f.Files.Proof, q.Fix}] {
-				continue
+	f := filling{
+		evidence: p.evidence(), decisions: p.Decisions, matrix: &d.matrix,
+		exhibit: func(ctx context.Context, k Known) (Exhibit, error) {
+			f, err := p.Finding(k.ID)
+			if err != nil {
+				return Exhibit{}, err
 			}
 			e, _, err := d.exhibit(ctx, p, f)
-			if err != nil {
-				return "", err
-			}
-			fix, err := d.open(ctx, p.Purl, q.Fix)
-			if err != nil {
-				return "", err
-			}
-			m, err := d.matrix.Minimal(ctx, e, fix)
-			if err != nil {
-				return "", err
-			}
-			cut[pair{f.Files.Proof, q.Fix}] = true
-			part := Part{Proof: f.Files.Proof, Fix: q.Fix}
-			if m != nil {
-				if part.Part, err = d.Shelf.Put(ctx, p.Purl, m); err != nil {
-					return "", err
-				}
-			}
-			parts = append(parts, part)
-			add(part.Part)
-		}
+			return e, err
+		},
+		open: func(ctx context.Context, name proofhouse.Digest) ([]byte, error) { return d.open(ctx, p.Purl, name) },
+		keep: func(ctx context.Context, text []byte) (proofhouse.Digest, error) {
+			return d.Shelf.Put(ctx, p.Purl, text)
+		},
 	}
-	for _, part := range minimal {
-		for _, f := range confirmed {
-			if have[pair{f.Files.Proof, part}] {
-				continue
-			}
-			have[pair{f.Files.Proof, part}] = true
-			e, _, err := d.exhibit(ctx, p, f)
-			if err != nil {
-				return "", err
-			}
-			text, err := d.open(ctx, p.Purl, part)
-			if err != nil {
-				return "", err
-			}
-			c, err := d.matrix.Try(ctx, e, text)
-			if err != nil {
-				return "", err
-			}
-			cells = append(cells, c)
-		}
-	}
-	behind, err := d.behind(ctx, p, confirmed, minimal, cells)
-	if err != nil {
+	if err := f.fill(ctx); err != nil {
 		return "", err
 	}
-	cells = append(cells, behind...)
-	if len(cells)+len(parts) == 0 {
+	if len(f.newCells)+len(f.newParts) == 0 {
 		return "", nil
 	}
-	_, _, err = d.Store.Change(ctx, p.Purl, Request{}, func(Project) (Event, error) { return Event{machine, Compared{cells, parts}}, nil }, d.Now())
-	return fmt.Sprintf("compared: %d proofs, %d patches, %d cells more", len(confirmed), len(minimal), len(cells)), err
+	_, _, err := d.Store.Change(ctx, p.Purl, Request{}, func(Project) (Event, error) { return Event{machine, Compared{f.newCells, f.newParts}}, nil }, d.Now())
+	return fmt.Sprintf("compared: %d proofs, %d patches, %d cells more", len(f.known), len(f.minimal), len(f.newCells)), err
 }
 
 // checked is a diff as the check of it read it, or nil where there is none: nothing else goes out.

@@ -1,47 +1,6 @@
 package clearing
 
-import (
-	"bytes"
-	"context"
-	"slices"
-	"strings"
-)
-
-// Joint finds groups of one class that no patch tells apart and that two patches with different parts stop both: their fixes need more than one
-// place, and each of these alone has nothing to spare for the one group and does nothing for the other. A single patch of that kind may be two fixes that came
-// together. The cells are of the two patches as they are, on all proofs of both groups.
-func (m *Matrix) Joint(ctx context.Context, groups [][]Exhibit, patches [][]byte) ([]Cell, error) {
-	parts := make([][][]byte, len(groups)) // of each patch, what stops the first of the group
-	for i, g := range groups {
-		for _, p := range patches {
-			part, err := m.Minimal(ctx, g[0], p)
-			if err != nil {
-				return nil, err
-			}
-			parts[i] = append(parts[i], part)
-		}
-	}
-	var cells []Cell
-	for i, a := range groups {
-		for j := i + 1; j < len(groups); j++ {
-			b := groups[j]
-			if class(a[0]) != class(b[0]) {
-				continue
-			}
-			both := joint(parts[i], parts[j])
-			for _, n := range both {
-				for _, e := range slices.Concat(a, b) {
-					c, err := m.Try(ctx, e, patches[n])
-					if err != nil {
-						return nil, err
-					}
-					cells = append(cells, c)
-				}
-			}
-		}
-	}
-	return cells, nil
-}
+import "bytes"
 
 // joint are two patches that stop the proofs of two groups by different parts, where no patch stops one alone. It is pure.
 func joint(a, b [][]byte) []int {
@@ -66,9 +25,4 @@ func joint(a, b [][]byte) []int {
 		}
 	}
 	return nil
-}
-
-func class(e Exhibit) string {
-	c, _, _ := strings.Cut(e.Signature, ":")
-	return c
 }

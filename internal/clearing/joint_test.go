@@ -34,22 +34,37 @@ func TestJoint(t *testing.T) {
 	}
 	// And the cells of the two are of all proofs of both groups.
 	w := &toy{sinks: map[byte]string{'a': "f", 'b': "g", 'c': "h"}}
-	of := func(input string) Exhibit {
-		p, _ := w.Build(t.Context())
-		s, _ := p.Observe(t.Context(), []byte(input), 1)
-		return Exhibit{Proof: []byte(input), Signature: s.Signature(), Frames: s.Frames, Workshop: w}
-	}
-	var m Matrix
 	two := func(one, other string) []byte {
 		return fmt.Appendf(nil, "--- a/x.c\n+++ b/x.c\n@@ -1,2 +1,4 @@\n one\n+%s\n two\n+%s\n", one, other)
 	}
-	cells, err := m.Joint(t.Context(), [][]Exhibit{{of("a1"), of("a2")}, {of("b1")}, {of("c1")}}, [][]byte{two("a1 a2", "b1"), two("a1 a2 x", "b1 x")})
-	if err != nil || len(cells) != 6 {
-		t.Errorf("%d cells, %v", len(cells), err)
+	s := newSorting(w, nil)
+	var proofs []Named
+	for _, input := range []string{"a1", "a2", "b1", "c1"} {
+		proofs = append(proofs, Named{input, []byte(input)})
 	}
-	for _, c := range cells {
-		if !c.Stops {
-			t.Errorf("%+v", c)
+	offers := []Offer{{Name: "one", Candidate: Candidate{Fix: two("a1 a2", "b1")}}, {Name: "other", Candidate: Candidate{Fix: two("a1 a2 x", "b1 x")}}}
+	for _, o := range offers {
+		s.out.Checks[o.Name] = PatchCheck{Outcome: Incomplete}
+	}
+	if err := s.reproduce(t.Context(), proofs); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.compare(t.Context(), s.read(offers)); err != nil {
+		t.Fatal(err)
+	}
+	whole := 0
+	for _, c := range s.out.cells {
+		if c.Whole {
+			whole++
+			if !c.Stops {
+				t.Errorf("%+v", c)
+			}
 		}
+	}
+	if whole != 6 {
+		t.Errorf("%d cells of whole patches", whole)
+	}
+	if got := fmt.Sprint(s.out.Clusters[0].Members, len(s.out.Clusters)); got != "[a1 a2 b1] 2" {
+		t.Errorf("clusters: %s", got)
 	}
 }

@@ -22,6 +22,8 @@ type Cell struct {
 	// After are patches that were laid before this one: it stops the proof on top of them only. What they mend
 	// shows first, and what this one mends is behind it.
 	After []proofhouse.Digest `json:"after,omitempty"`
+	// Whole says that the patch was tried as it is, since it seems to mend one bug in several places. It counts as long as it does (evidence.halves).
+	Whole bool `json:"whole,omitempty"`
 }
 
 // Part is the least of a patch that stops a proof; "" where the whole does not.

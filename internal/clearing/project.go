@@ -142,22 +142,24 @@ func (p Project) known() []Known {
 	return all
 }
 
-// live are the cells that count. Parts of patches that were refused since count no more.
-func (p Project) live() []Cell {
-	parts := map[proofhouse.Digest]bool{}
-	for _, q := range p.Parts {
-		if q.Part != "" && usable(p, q.Fix) {
-			parts[q.Part] = true
+func (p Project) evidence() evidence {
+	v := evidence{known: p.known(), cells: slices.Clip(p.Cells), parts: slices.Clip(p.Parts)}
+	texts, asked := map[PatchID]proofhouse.Digest{}, map[proofhouse.Digest]bool{}
+	for _, q := range p.Patches {
+		if texts[q.ID] = q.Fix; asked[q.Fix] || q.Check == nil || q.Check.Outcome == Refused {
+			continue
 		}
-	}
-	var cells []Cell
-	for _, c := range p.Cells {
-		if parts[c.Patch] {
-			cells = append(cells, c)
+		asked[q.Fix] = true
+		x := fix{name: q.Fix}
+		for _, id := range q.After {
+			x.after = append(x.after, texts[id]) // it was there before
 		}
+		v.fixes = append(v.fixes, x)
 	}
-	return cells
+	return v
 }
+
+func (p Project) live() []Cell { return p.evidence().live(p.Decisions) }
 
 // Clusters are the confirmed findings by what one fix mends.
 func (p Project) Clusters() []Cluster { return Group(p.known(), p.live(), p.Decisions) }

@@ -14,7 +14,7 @@ import (
 )
 
 // toy is a workshop whose patches say which inputs they stop, a word each, in the lines that they add. An input of words breaks in the sink of the
-// first one that nothing stops: what is before its digit.
+// first one that nothing stops: what is before its digit. A patch's "a*" stops all words that begin with a.
 type toy struct {
 	sinks  map[byte]string // by the first letter of a word
 	broken func(input []byte) bool
@@ -56,7 +56,7 @@ func (p *toyProgram) Observe(_ context.Context, input []byte, n int) (oracle.Sig
 		s.Frames = []string{"f"}
 	}
 	for _, word := range strings.Fields(string(input)) {
-		if sink := p.w.sinks[word[0]]; sink != "" && !slices.Contains(p.stopped, word) {
+		if sink := p.w.sinks[word[0]]; sink != "" && !slices.Contains(p.stopped, word) && !slices.Contains(p.stopped, word[:1]+"*") {
 			o = oracle.Observation{Broke: true, Class: "overflow", Function: sink, Symptom: oracle.Crash}
 			s.Frames = []string{sink}
 			break

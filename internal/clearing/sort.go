@@ -1,7 +1,6 @@
 package clearing
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"slices"
@@ -64,11 +63,9 @@ type sorting struct {
 	known    []Known
 	exhibits map[FindingID]Exhibit
 	own      map[string]FindingID // the proof that a patch was brought with
-	minimal  [][]byte
 	atlas    atlas
 	rivals   map[string]*rival // patches that only variations may speak against
 	full     bool              // fills the whole matrix
-	cells    []Cell
 	matrix   Matrix
 }
 
@@ -124,11 +121,11 @@ func (s *sorting) check(ctx context.Context, offers []Offer) error {
 		}
 		e := s.exhibits[id]
 		t := Trial{Exhibits: []Exhibit{e}, Benign: s.benign, Budget: variationBudget, Runs: 3, atlas: s.atlas}
+		var all []string
 		for _, k := range s.known {
-			if x := s.exhibits[k.ID]; x.Signature != e.Signature {
-				t.Known = append(t.Known, x.Signature)
-			}
+			all = append(all, s.exhibits[k.ID].Signature)
 		}
+		t.Known = foreign(e.Signature, all)
 		r, c, err := look(ctx, o.Candidate, t)
 		if err != nil {
 			return err
@@ -178,134 +175,45 @@ func (s *sorting) whose(ctx context.Context, o Offer) (FindingID, error) {
 	return "", nil
 }
 
-// compare works out which proofs one patch stops, by the least of it that stops one of them. Proofs of which that is known stand together from then
-// on: another patch is tried on the oldest of them, and on the others only if it stops that one; and a part of a patch only where the whole stops
-// something. What is left out could part what one patch holds together, or join it by fewer than half of its pairs: neither changes a cluster.
+// compare fills the matrix of the patches that were not refused, and groups the proofs by it.
 func (s *sorting) compare(ctx context.Context, offers []Offer) error {
-	var groups [][]Known
-	for _, k := range s.known {
-		groups = append(groups, []Known{k})
+	texts := map[proofhouse.Digest][]byte{}
+	keep := func(_ context.Context, text []byte) (proofhouse.Digest, error) {
+		name := proofhouse.DigestOf(text)
+		texts[name] = text
+		return name, nil
+	}
+	f := filling{
+		evidence: evidence{known: s.known}, matrix: &s.matrix, full: s.full, keep: keep,
+		exhibit: func(_ context.Context, k Known) (Exhibit, error) { return s.exhibits[k.ID], nil },
+		open:    func(_ context.Context, name proofhouse.Digest) ([]byte, error) { return texts[name], nil },
 	}
 	for _, o := range offers {
 		if c, ok := s.out.Checks[o.Name]; !ok || c.Outcome == Refused {
 			continue
 		}
-		var parts [][]byte
-		reached := make([]bool, len(groups))
-		for i, g := range groups {
-			m, err := s.matrix.Minimal(ctx, s.exhibits[g[0].ID], o.Candidate.Fix, o.Candidate.After...)
-			if err != nil {
-				return err
-			}
-			if reached[i] = m != nil || s.full; m != nil && !slices.ContainsFunc(parts, func(x []byte) bool { return bytes.Equal(x, m) }) {
-				parts = append(parts, m)
-			}
+		var x fix
+		for _, text := range append(slices.Clone(o.Candidate.After), o.Candidate.Fix) {
+			name, _ := keep(ctx, text)
+			x.after = append(x.after, name)
 		}
-		for _, m := range parts {
-			if slices.ContainsFunc(s.minimal, func(x []byte) bool { return bytes.Equal(x, m) }) {
-				continue
-			}
-			s.minimal = append(s.minimal, m)
-			var left [][]Known
-			var joined []Known
-			for i, g := range groups {
-				stopped, rest, err := s.part(ctx, m, g, reached[i])
-				if err != nil {
-					return err
-				}
-				joined = append(joined, stopped...)
-				if len(rest) > 0 {
-					left = append(left, rest)
-				}
-			}
-			if s.full || len(parts) > 1 {
-				continue // the groups keep their places
-			}
-			if groups = left; len(joined) > 0 {
-				groups = append(groups, joined)
-			}
-		}
+		x.name, x.after = x.after[len(x.after)-1], x.after[:len(x.after)-1]
+		f.fixes = append(f.fixes, x)
 	}
-	return s.cluster(ctx, offers)
-}
-
-// part tries a part of a patch on a group: on all of it where it stops the first.
-func (s *sorting) part(ctx context.Context, m []byte, group []Known, reached bool) (stopped, rest []Known, err error) {
-	if !reached {
-		return nil, group, nil
-	}
-	for i, k := range group {
-		c, err := s.matrix.Try(ctx, s.exhibits[k.ID], m)
-		if err != nil {
-			return nil, nil, err
-		}
-		if s.cells = append(s.cells, c); c.Stops {
-			stopped = append(stopped, k)
-		} else if rest = append(rest, k); i == 0 && !s.full {
-			return nil, group, nil
-		}
-	}
-	return stopped, rest, nil
-}
-
-func (s *sorting) join() {
-	s.out.cells, s.out.Edges = s.cells, Compare(s.known, s.cells)
-	s.out.Clusters = Clusters(s.known, s.out.Edges, nil)
-}
-
-// groups are the clusters as the matrix takes them.
-func (s *sorting) groups() [][]Exhibit {
-	var all [][]Exhibit
-	for _, c := range s.out.Clusters {
-		var g []Exhibit
-		for _, id := range c.Members {
-			g = append(g, s.exhibits[id])
-		}
-		all = append(all, g)
-	}
-	return all
-}
-
-// usable are the patches that were not refused and need no other.
-func (s *sorting) usable(offers []Offer) [][]byte {
-	var all [][]byte
-	for _, o := range offers {
-		if c, ok := s.out.Checks[o.Name]; ok && c.Outcome != Refused && len(o.Candidate.After) == 0 {
-			all = append(all, o.Candidate.Fix)
-		}
-	}
-	return all
-}
-
-func (s *sorting) cluster(ctx context.Context, offers []Offer) error {
-	for _, k := range s.known {
-		e := s.exhibits[k.ID]
-		if slices.ContainsFunc(s.cells, func(c Cell) bool { return c.Proof == e.Name() && c.Stops }) {
-			continue
-		}
-		c, ok, err := s.matrix.Behind(ctx, e, s.minimal)
-		if err != nil {
-			return err
-		}
-		if ok {
-			s.cells = append(s.cells, c)
-		}
-	}
-	s.join()
-	more, err := s.matrix.Joint(ctx, s.groups(), s.usable(offers))
-	if err != nil {
+	if err := f.fill(ctx); err != nil {
 		return err
 	}
-	s.cells = append(s.cells, more...)
-	s.join()
+	s.out.cells = f.live(nil)
+	s.out.Edges = Compare(s.known, s.out.cells)
+	s.out.Clusters = Clusters(s.known, s.out.Edges, nil)
 	return nil
 }
 
 // hold refuses patches that stop only some of the proofs of the cluster that they were brought for.
 func (s *sorting) hold(ctx context.Context, offers []Offer) error {
-	behind := map[string]bool{} // proofs that break in another bug first
-	for _, c := range s.cells {
-		behind[string(c.Proof)] = behind[string(c.Proof)] || len(c.After) > 0
+	byID := map[FindingID]Known{}
+	for _, k := range s.known {
+		byID[k.ID] = k
 	}
 	for _, o := range offers {
 		c, ok := s.out.Checks[o.Name]
@@ -316,12 +224,12 @@ func (s *sorting) hold(ctx context.Context, offers []Offer) error {
 			if !slices.Contains(cl.Members, s.own[o.Name]) {
 				continue
 			}
+			var members []Known
 			for _, id := range cl.Members {
-				e := s.exhibits[id]
-				if behind[string(e.Name())] {
-					continue
-				}
-				got, err := s.matrix.Try(ctx, e, append(slices.Clone(o.Candidate.After), o.Candidate.Fix)...)
+				members = append(members, byID[id])
+			}
+			for _, k := range owed(members, s.out.cells, s.own[o.Name]) {
+				got, err := s.matrix.Try(ctx, s.exhibits[k.ID], append(slices.Clone(o.Candidate.After), o.Candidate.Fix)...)
 				if err != nil {
 					return err
 				}
