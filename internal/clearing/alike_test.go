@@ -103,7 +103,7 @@ func (h *toyHouse) clusters() string {
 			if err != nil {
 				h.t.Fatal(err)
 			}
-			b, err := h.Open(h.t.Context(), "", f.Files.Proof)
+			b, err := h.Open(h.t.Context(), toyProject, f.Files.Proof)
 			if err != nil {
 				h.t.Fatal(err)
 			}

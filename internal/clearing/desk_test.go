@@ -65,6 +65,7 @@ func TestTenBecomeOne(t *testing.T) {
 	}
 	p, proofs, right, wrong := oneBug(t)
 	m := newMemory()
+	purl := "pkg:generic/" + p.Name
 	now := time.Date(2026, 11, 2, 9, 0, 0, 0, time.UTC)
 	w := newLocal(t, &p)
 	desk := &Desk{Store: m, Shelf: m, Workshop: func(Folder) Workshop { return w }, Witness: Witness{Program: "test", Provider: "none", Isolation: "none", Now: func() time.Time { return now }}}
@@ -73,14 +74,13 @@ func TestTenBecomeOne(t *testing.T) {
 		if b == nil {
 			return ""
 		}
-		d, err := m.Put(t.Context(), "", b)
+		d, err := m.Put(t.Context(), purl, b)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return d
 	}
 	archive := put(archiveOf(t, &p, "1.0"))
-	purl := "pkg:generic/" + p.Name
 	var ids []FindingID
 	for i := range 10 {
 		proof := proofs[i%len(proofs)]
@@ -117,7 +117,7 @@ func TestTenBecomeOne(t *testing.T) {
 		t.Fatalf("clusters: %+v", clusters)
 	}
 	best, ok := project.BestPatch(clusters[0])
-	if fix, err := m.Open(t.Context(), "", best.Fix); !ok || err != nil || !bytes.Equal(fix, right.Diff) {
+	if fix, err := m.Open(t.Context(), purl, best.Fix); !ok || err != nil || !bytes.Equal(fix, right.Diff) {
 		t.Fatalf("the best patch: %+v %v", project.Patches, err)
 	}
 	content, err := desk.Content(t.Context(), project, clusters[0], "Grace Hopper <grace@example.org>")

@@ -13,17 +13,18 @@ type memory struct {
 	mu      sync.Mutex
 	records map[string][][]byte
 	done    map[string]doneAt
-	files   map[proofhouse.Digest][]byte
+	files   map[string][]byte // by project and digest
 }
 
 // doneAt is a request that was taken.
 type doneAt struct {
+	purl   string
 	digest proofhouse.Digest
 	seq    int
 }
 
 func newMemory() *memory {
-	return &memory{records: map[string][][]byte{}, done: map[string]doneAt{}, files: map[proofhouse.Digest][]byte{}}
+	return &memory{records: map[string][][]byte{}, done: map[string]doneAt{}, files: map[string][]byte{}}
 }
 
 // Project implements Store.
@@ -58,7 +59,7 @@ func (m *memory) Change(_ context.Context, purl string, request Request, decide 
 	key := string(request.By.Organisation) + "/" + string(request.By.Person) + "/" + request.Key
 	if request.Key != "" {
 		if d, ok := m.done[key]; ok {
-			if d.digest != request.Digest {
+			if d.digest != request.Digest || d.purl != purl {
 				return p, 0, proofhouse.Errorf(proofhouse.Conflict, nil, "another request came under this key")
 			}
 			return p, d.seq, nil
@@ -78,27 +79,27 @@ func (m *memory) Change(_ context.Context, purl string, request Request, decide 
 	}
 	m.records[purl] = append(m.records[purl], b)
 	if request.Key != "" {
-		m.done[key] = doneAt{request.Digest, after.Version}
+		m.done[key] = doneAt{purl, request.Digest, after.Version}
 	}
 	return after, after.Version, nil
 }
 
 // Put implements Shelf.
-func (m *memory) Put(_ context.Context, _ string, b []byte) (proofhouse.Digest, error) {
+func (m *memory) Put(_ context.Context, purl string, b []byte) (proofhouse.Digest, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	d := proofhouse.DigestOf(b)
-	m.files[d] = append([]byte{}, b...)
+	m.files[purl+"\n"+string(d)] = append([]byte{}, b...)
 	return d, nil
 }
 
 // Open implements Shelf.
-func (m *memory) Open(_ context.Context, _ string, d proofhouse.Digest) ([]byte, error) {
+func (m *memory) Open(_ context.Context, purl string, d proofhouse.Digest) ([]byte, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	b, ok := m.files[d]
+	b, ok := m.files[purl+"\n"+string(d)]
 	if !ok {
 		return nil, proofhouse.Errorf(proofhouse.NotFound, nil, "there is no such file")
 	}
-	return b, nil
+	return append([]byte{}, b...), nil
 }

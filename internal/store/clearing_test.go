@@ -2,14 +2,10 @@ package store_test
 
 import (
 	"bytes"
-	"context"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
 	"proofhouse/internal/clearing"
 	"proofhouse/internal/proofhouse"
@@ -125,35 +121,6 @@ func pages(t *testing.T, c *store.Clearing) {
 			t.Errorf("of %q: %v", by, got)
 		}
 	}
-}
-
-// TestClearingTogether has many finders write at once, on two doors to one database.
-func TestClearingTogether(t *testing.T) {
-	storetest.Each(t, func(t *testing.T, db *store.DB, address string) {
-		dir := t.TempDir()
-		doors := []*store.Clearing{newClearing(db, dir), newClearing(must[*store.DB](t)(store.OpenExisting(t.Context(), address)), dir)}
-		var work sync.WaitGroup
-		for i := range 8 {
-			work.Go(func() {
-				for j := range 10 {
-					id := fmt.Sprintf("finding-%d-%d", i, j)
-					_, _, err := doors[i%2].Change(context.Background(), purl, clearing.Request{}, func(clearing.Project) (clearing.Event, error) {
-						return submit(id, fmt.Sprintf("org-%d", i)), nil
-					}, start.Add(time.Duration(j)*time.Second))
-					if err != nil {
-						t.Error(err)
-					}
-				}
-			})
-		}
-		work.Wait()
-		for _, c := range doors {
-			p, err := c.Project(t.Context(), purl)
-			if err != nil || p.Version != 80 || len(p.Findings) != 80 {
-				t.Errorf("%d events, %d findings, %v", p.Version, len(p.Findings), err)
-			}
-		}
-	})
 }
 
 // TestClearingShowsNothing searches a database's file for what findings say.
