@@ -191,3 +191,54 @@ func sortedWords(clusters string) string {
 	slices.Sort(all)
 	return strings.Join(all, "; ")
 }
+
+// TestPruned groups proofs with the whole matrix and with what pruning leaves of it, where patches overlap.
+func TestPruned(t *testing.T) {
+	w := &toy{sinks: map[byte]string{'a': "f", 'b': "g", 'c': "h", 'm': "i"}}
+	lines := func(words string) []byte {
+		return fmt.Appendf(nil, "--- a/x.c\n+++ b/x.c\n@@ -1,1 +1,2 @@\n one\n+%s\n", words)
+	}
+	for _, c := range []struct{ proofs, patches, want string }{
+		{"a1,a2,b1", "a1 a2;a1 a2 b1", "a1, a2, b1"}, // the second reaches what the first holds together
+		{"a1,a2,b1", "a1 a2;b1", "a1, a2; b1"},
+		{"a1,a2,a3,b1", "a1 a2;a2 a3;b1", "a1, a2; a3; b1"}, // a chain holds by fewer than half of its pairs
+		{"a1,a2,b1,m1 b1,m1", "a1 a2;b1;m1", "a1, a2; b1, m1 b1; m1"},
+		{"a1,b1,c1", "c1", "a1; b1; c1"},
+	} {
+		var runs [2]int
+		for i, full := range []bool{true, false} {
+			s := newSorting(w, nil)
+			s.full = full
+			var proofs []Named
+			for _, p := range strings.Split(c.proofs, ",") {
+				proofs = append(proofs, Named{p, []byte(p)})
+			}
+			var offers []Offer
+			for _, words := range strings.Split(c.patches, ";") {
+				offers = append(offers, Offer{Name: words, Candidate: Candidate{Fix: lines(words)}})
+				s.out.Checks[words] = PatchCheck{Outcome: Verified}
+			}
+			if err := s.reproduce(t.Context(), proofs); err != nil {
+				t.Fatal(err)
+			}
+			if err := s.compare(t.Context(), s.read(offers)); err != nil {
+				t.Fatal(err)
+			}
+			var all []string
+			for _, cl := range s.out.Clusters {
+				var words []string
+				for _, id := range cl.Members {
+					words = append(words, string(id))
+				}
+				all = append(all, strings.Join(words, ", "))
+			}
+			if got := strings.Join(all, "; "); got != c.want {
+				t.Errorf("%s by %s, full %v: %s; want %s", c.proofs, c.patches, full, got, c.want)
+			}
+			runs[i] = s.matrix.Observed
+		}
+		if runs[1] > runs[0] {
+			t.Errorf("%s by %s: %d runs with pruning, %d without", c.proofs, c.patches, runs[1], runs[0])
+		}
+	}
+}

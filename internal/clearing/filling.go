@@ -135,16 +135,18 @@ type filling struct {
 
 	have     map[pair]Cell
 	cut      map[pair]proofhouse.Digest
-	minimal  []proofhouse.Digest // the parts that were found, in their order
+	fresh    map[proofhouse.Digest]bool // proofs of which there are new cells
+	minimal  []proofhouse.Digest        // the parts that were found, in their order
 	newCells []Cell
 	newParts []Part
 }
 
 // fill works out which proofs one patch stops, by the least of it that stops one of them. Proofs of which that is known stand together from then
 // on: another patch is tried on the oldest of them, and on the others only if it stops that one; and a part of a patch only where the whole stops
-// something. What is left out could part what one patch holds together, or join it by fewer than half of its pairs: neither changes a cluster.
+// something. What is left out could part what one patch holds together, or join it by fewer than half of its pairs: neither changes a cluster. Where patches draw a proof to
+// two sides, it stays with those that the older patch holds it with.
 func (f *filling) fill(ctx context.Context) error {
-	f.have, f.cut = map[pair]Cell{}, map[pair]proofhouse.Digest{}
+	f.have, f.cut, f.fresh = map[pair]Cell{}, map[pair]proofhouse.Digest{}, map[proofhouse.Digest]bool{}
 	for _, c := range f.cells {
 		f.have[pair{c.Proof, c.Patch}] = c
 	}
@@ -285,7 +287,7 @@ func (f *filling) try(ctx context.Context, k Known, patch proofhouse.Digest) (Ce
 }
 
 func (f *filling) add(c Cell) {
-	f.have[pair{c.Proof, c.Patch}] = c
+	f.have[pair{c.Proof, c.Patch}], f.fresh[c.Proof] = c, true
 	f.cells, f.newCells = append(f.cells, c), append(f.newCells, c)
 }
 
@@ -301,13 +303,12 @@ func (f *filling) behind(ctx context.Context) error {
 			continue
 		}
 		asked[k.Proof] = true
-		before := len(f.newCells)
 		for _, m := range f.minimal {
 			if _, err := f.try(ctx, k, m); err != nil {
 				return err
 			}
 		}
-		if len(f.newCells) == before {
+		if !f.fresh[k.Proof] {
 			continue
 		}
 		e, err := f.exhibit(ctx, k)
