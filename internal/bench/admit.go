@@ -104,17 +104,26 @@ func (t Task) checkAgain(b Built, now time.Time) CheckRow {
 	return row
 }
 
+// spare is how many of a solution's judgements may be made again because they ended at a limit: on a machine that
+// starves, that says nothing of the task. The row says how many were.
+const spare = 1
+
 // checkInput judges one input several times.
 func (t Task) checkInput(ctx context.Context, b Built, v Verifier, input []byte, times int, solves bool) (CheckRow, error) {
 	begun := time.Now()
 	scored, seen := 0, map[oracle.Outcome]int{}
-	note := ""
-	for range times {
+	note, again := "", 0
+	for judged := 0; judged < times; {
 		j, err := v.Verify(ctx, t.Case(b.Target), input)
 		if err != nil {
 			return CheckRow{}, err
 		}
 		out := j.Verdict.Outcome
+		if solves && out == oracle.LimitHit && again < spare {
+			again, note = again+1, "judged once more, since a judgement ended at a limit: "+j.Verdict.Reason
+			continue
+		}
+		judged++
 		seen[out]++
 		if out == oracle.Solved || !solves && out.Counts() {
 			scored++

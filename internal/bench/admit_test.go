@@ -2,12 +2,14 @@ package bench
 
 import (
 	"bytes"
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"proofhouse/internal/oracle"
 	"proofhouse/internal/proofhouse"
 )
 
@@ -65,6 +67,41 @@ func TestCheckTask(t *testing.T) {
 		}
 		if passed || !found {
 			t.Errorf("%s %q: passed %v, %+v", c.file, c.text, passed, rows)
+		}
+	}
+}
+
+// starving is a textVerifier whose first judgements end at a limit.
+type starving struct {
+	textVerifier
+	left *int
+}
+
+func (s starving) Verify(ctx context.Context, c Case, input []byte) (Judgement, error) {
+	j, err := s.textVerifier.Verify(ctx, c, input)
+	if *s.left > 0 {
+		*s.left--
+		j.Verdict.Outcome, j.Verdict.Reason = oracle.LimitHit, "the time ran out"
+	}
+	return j, err
+}
+
+// TestCheckTaskStarved: one judgement of a solution that ended at a limit is made again, and no more.
+func TestCheckTaskStarved(t *testing.T) {
+	_, s, store := builtSuite(t, 1)
+	b, err := store.record(s.Tasks[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for left, want := range map[int]bool{1: true, 2: false} {
+		var solution CheckRow
+		passed, err := CheckTask(t.Context(), s.Tasks[0], b, starving{left: &left}, today, func(r CheckRow) {
+			if r.What == "solution" {
+				solution = r
+			}
+		})
+		if err != nil || passed != want || !strings.Contains(solution.Note, "limit") {
+			t.Errorf("%v, %v: %+v", passed, err, solution)
 		}
 	}
 }
