@@ -11,9 +11,10 @@ import (
 )
 
 // stuck is a transport that heeds no context.
-type stuck struct{ release chan struct{} }
+type stuck struct{ reached, release chan struct{} }
 
 func (s stuck) RoundTrip(*http.Request) (*http.Response, error) {
+	close(s.reached)
 	<-s.release
 	return nil, http.ErrHandlerTimeout
 }
@@ -23,7 +24,7 @@ func (s stuck) RoundTrip(*http.Request) (*http.Response, error) {
 func TestSweep(t *testing.T) {
 	for _, how := range []string{"the grant ends", "it is revoked"} {
 		t.Run(strings.ReplaceAll(how, " ", "-"), func(t *testing.T) {
-			s := stuck{make(chan struct{})}
+			s := stuck{make(chan struct{}), make(chan struct{})}
 			h := open(t, answerChat, func(c *gate.Config, _ *gate.Grant) { c.Transport = s })
 			done := make(chan struct{})
 			go func() {
@@ -34,9 +35,7 @@ func TestSweep(t *testing.T) {
 					resp.Body.Close()
 				}
 			}()
-			for h.Accounts()["g1"].Open == 0 {
-				time.Sleep(time.Millisecond)
-			}
+			<-s.reached // so that the record has the call's beginning
 			end := h.hold.Until
 			if how == "it is revoked" {
 				end = time.Now()
