@@ -223,13 +223,13 @@ func (x *explorer) records(ctx context.Context) error {
 		}
 		// More and less of what it carries.
 		if len(body) > 0 {
-			if err := x.bisect(ctx, len(body), func(k int) []byte { return with(i, s.record(tag, body[:len(body)-k])) }); err != nil {
+			if err := x.cut(ctx, body, func(b []byte) []byte { return with(i, s.record(tag, b)) }); err != nil {
 				return err
 			}
 			more := func(k int) []byte {
 				return with(i, s.record(tag, slices.Concat(body, slices.Repeat(body[len(body)-1:], k))))
 			}
-			if err := x.bisect(ctx, 4096, more); err != nil {
+			if _, err := x.bisect(ctx, 4096, more); err != nil {
 				return err
 			}
 			if err := x.all(ctx, more(16), more(64), more(100), more(300), more(600)); err != nil {

@@ -85,10 +85,11 @@ func (x *explorer) follow(ctx context.Context, proof []byte, f field) error {
 		f.write(b, v)
 		return b
 	}
-	if err := x.bisect(ctx, 1<<(8*f.width)-1-old, func(k int) []byte { return set(old + k) }); err != nil {
+	if _, err := x.bisect(ctx, 1<<(8*f.width)-1-old, func(k int) []byte { return set(old + k) }); err != nil {
 		return err
 	}
-	return x.bisect(ctx, old, func(k int) []byte { return set(old - k) })
+	_, err := x.bisect(ctx, old, func(k int) []byte { return set(old - k) })
+	return err
 }
 
 // maxLed is how many of the inputs that changed numbers led to are changed further.

@@ -1,6 +1,7 @@
 package clearing
 
 import (
+	"bytes"
 	"context"
 	"math/rand/v2"
 	"slices"
@@ -201,9 +202,9 @@ func (x *explorer) lengths(ctx context.Context) error {
 	for _, f := range fields(proof)[:min(maxFields, len(fields(proof)))] {
 		from := f.at + f.width
 		end := from + f.value
-		shrunk := func(k int) []byte {
-			b := slices.Concat(proof[:end-k], proof[end:])
-			f.write(b, f.value-k)
+		holding := func(body []byte) []byte {
+			b := slices.Concat(proof[:from], body, proof[end:])
+			f.write(b, len(body))
 			return b
 		}
 		grown := func(k int) []byte {
@@ -212,11 +213,11 @@ func (x *explorer) lengths(ctx context.Context) error {
 			f.write(b, f.value+k)
 			return b
 		}
-		if err := x.bisect(ctx, f.value, shrunk); err != nil {
+		if err := x.cut(ctx, proof[from:end], holding); err != nil {
 			return err
 		}
 		top := 1<<(8*f.width) - 1 - f.value
-		if err := x.bisect(ctx, min(top, 4096), grown); err != nil {
+		if _, err := x.bisect(ctx, min(top, 4096), grown); err != nil {
 			return err
 		}
 		for _, k := range []int{16, 64, 200, 600} {
@@ -242,21 +243,86 @@ func (x *explorer) lengths(ctx context.Context) error {
 	return nil
 }
 
-// bisect looks for where a change of some size, from 0, which breaks, to most, begins not to, and tries both sides of that.
-func (x *explorer) bisect(ctx context.Context, most int, make func(int) []byte) error {
+// cut takes bytes from the end of what a length counts, to where that begins to matter. There it takes others out and puts others in: a
+// program that writes some bytes as several is only just over its bound with them, and a fix may be wrong by less than the last byte cut makes.
+func (x *explorer) cut(ctx context.Context, body []byte, holding func([]byte) []byte) error {
+	k, err := x.bisect(ctx, len(body), func(k int) []byte { return holding(body[:len(body)-k]) })
+	if err != nil {
+		return err
+	}
+	body = body[:len(body)-k]
+	for _, c := range telling(body) {
+		at := bytes.LastIndexByte(body, c)
+		if err := x.all(ctx, holding(slices.Delete(slices.Clone(body), at, at+1))); err != nil {
+			return err
+		}
+		for _, d := range x.plain(c) {
+			b := slices.Clone(body)
+			for at, times := len(b)-1, 0; at >= 0 && times < 2; at-- {
+				if b[at] != c {
+					continue
+				}
+				b[at] = d
+				times++
+				if err := x.all(ctx, holding(b)); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// telling are the values of at most three bytes of a body: the two that it has most of, and the one that it has least of.
+func telling(body []byte) []byte {
+	all := byCount(body)
+	if len(all) > 3 {
+		all = append(all[:2:2], all[len(all)-1])
+	}
+	return all
+}
+
+// plain are at most two letters or digits, other than c, that the harmless inputs have most of.
+func (x *explorer) plain(c byte) []byte {
+	all := byCount(bytes.Join(x.benign, nil))
+	all = slices.DeleteFunc(all, func(b byte) bool {
+		return b == c || (b < '0' || b > '9') && (b|0x20 < 'a' || b|0x20 > 'z')
+	})
+	return all[:min(2, len(all))]
+}
+
+// byCount are the values that occur in b, the commonest first.
+func byCount(b []byte) []byte {
+	var count [256]int
+	for _, c := range b {
+		count[c]++
+	}
+	var all []byte
+	for c, n := range count {
+		if n > 0 {
+			all = append(all, byte(c)) //nolint:gosec // an index of 256
+		}
+	}
+	slices.SortStableFunc(all, func(a, b byte) int { return count[b] - count[a] })
+	return all
+}
+
+// bisect looks for where a change of some size, from 0, which breaks, to most, begins not to, and tries both sides of that. It
+// gives the largest change found that breaks.
+func (x *explorer) bisect(ctx context.Context, most int, make func(int) []byte) (int, error) {
 	if most < 1 {
-		return nil
+		return 0, nil
 	}
 	did, err := x.try(ctx, make(most))
 	if err != nil || did == breaks {
-		return err
+		return most, err
 	}
 	low, high := 0, most
 	for high-low > 1 {
 		mid := (low + high) / 2
 		did, err := x.try(ctx, make(mid))
 		if err != nil {
-			return err
+			return 0, err
 		}
 		if did == breaks {
 			low = mid
@@ -264,7 +330,7 @@ func (x *explorer) bisect(ctx context.Context, most int, make func(int) []byte) 
 			high = mid
 		}
 	}
-	return nil
+	return low, nil
 }
 
 // splices lays the beginnings of harmless inputs over the proof's, and single bytes of theirs.
