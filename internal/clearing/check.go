@@ -130,7 +130,7 @@ func look(ctx context.Context, c Candidate, t Trial) (*rival, PatchCheck, error)
 		{"keeps the project's tests", k.tests},
 		{"its own test fails without it and passes with it", k.regression},
 		{variationStep, k.variations},
-		{"keeps what harmless inputs give", k.harmless},
+		{harmlessStep, k.harmless},
 	} {
 		result, detail, err := step.run(ctx)
 		if err != nil {
@@ -142,10 +142,13 @@ func look(ctx context.Context, c Candidate, t Trial) (*rival, PatchCheck, error)
 			return nil, k.out, nil
 		}
 	}
-	return &rival{Other: Other{Candidate: k.c, Exhibit: t.Exhibits[0]}, open: k.open, beyond: k.beyond}, k.out, nil
+	return &rival{Other: Other{Candidate: k.c, Exhibit: t.Exhibits[0]}, open: k.open, beyond: k.beyond, mended: k.mended}, k.out, nil
 }
 
-const variationStep = "stops variations of the proofs"
+const (
+	variationStep = "stops variations of the proofs"
+	harmlessStep  = "keeps what harmless inputs give"
+)
 
 // Waits says that a patch is refused for nothing but variations of its proof, which may be found to be of another bug.
 func (p PatchCheck) Waits() bool {
@@ -172,6 +175,14 @@ func (s *settling) conclude(ctx context.Context, r *rival, out PatchCheck, holds
 		step.Result, step.Detail = NotShown, "a variation of a proof breaks the patched build in another way ("+at+"): it is another bug behind this one, or the patch's own"
 	case len(r.open) > 0:
 		step.Detail += fmt.Sprintf(", %d of other bugs", len(r.open))
+	}
+	blunt, err := s.blunt(ctx, r)
+	if err != nil {
+		return PatchCheck{}, err
+	}
+	if blunt != "" {
+		kept := &out.Steps[slices.IndexFunc(out.Steps, func(s Step) bool { return s.Name == harmlessStep })]
+		kept.Result, kept.Detail = NotShown, blunt
 	}
 	out.Outcome, out.Reason = out.conclude()
 	return out, nil
@@ -200,6 +211,7 @@ type checker struct {
 	near         []variation // that break nothing without the fix
 	// Variations that break the patched build, as the proof did and in another way, which is what they show here.
 	open, beyond []variation
+	mended       []variation // that the patch stops
 }
 
 func (k *checker) close() {
@@ -402,8 +414,11 @@ func (k *checker) variations(ctx context.Context) (StepResult, string, error) {
 			}
 		case s.Broke() > 0 && !known[s.Signature()]:
 			k.beyond = append(k.beyond, variation{v.of, v.input, s, v.close})
-		case s.Broke() == 0 && !s.Bounded() && !returned(s):
+		case s.Broke() > 0, s.Bounded():
+		case !returned(s):
 			return Failed, silenced, nil
+		default:
+			k.mended = append(k.mended, variation{v.of, v.input, s, v.close})
 		}
 	}
 	if len(all) == 0 {
@@ -506,6 +521,5 @@ func alike(a, b oracle.Sight) bool {
 	if len(a.Observations) == 0 || len(b.Observations) == 0 {
 		return false
 	}
-	x, y := a.Observations[0], b.Observations[0]
-	return x.Exit == y.Exit && x.Signal == y.Signal && x.Raw["stdout"] == y.Raw["stdout"]
+	return answer(a) == answer(b)
 }

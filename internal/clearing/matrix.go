@@ -90,9 +90,6 @@ func nameOf(patches [][]byte) proofhouse.Digest {
 
 // Try says what a proof does with patches, laid over each other in their order.
 func (m *Matrix) Try(ctx context.Context, e Exhibit, patches ...[]byte) (Cell, error) {
-	if m.programs == nil {
-		m.programs, m.cells = map[program]*built{}, map[cell]Cell{}
-	}
 	all := nameOf(patches)
 	at := cell{e.Workshop, e.Name(), all}
 	if c, ok := m.cells[at]; ok {
@@ -102,15 +99,9 @@ func (m *Matrix) Try(ctx context.Context, e Exhibit, patches ...[]byte) (Cell, e
 	if len(patches) == 1 {
 		c.Patch = proofhouse.DigestOf(patches[0])
 	}
-	b := m.programs[program{e.Workshop, all}]
-	if b == nil {
-		b = &built{}
-		m.Builds++
-		b.program, b.err = e.Workshop.Build(ctx, patches...)
-		if k := proofhouse.KindOf(b.err); b.err != nil && k != proofhouse.Invalid && k != proofhouse.Failed {
-			return Cell{}, b.err
-		}
-		m.programs[program{e.Workshop, all}] = b
+	b, err := m.build(ctx, e.Workshop, patches...)
+	if err != nil {
+		return Cell{}, err
 	}
 	if b.err == nil {
 		s, err := m.observe(ctx, b.program, e.Proof)
@@ -122,8 +113,30 @@ func (m *Matrix) Try(ctx context.Context, e Exhibit, patches ...[]byte) (Cell, e
 			c.Moves, c.Breaks = true, s.Signature()
 		}
 	}
+	if m.cells == nil {
+		m.cells = map[cell]Cell{}
+	}
 	m.cells[at] = c
 	return c, nil
+}
+
+// build is the program with patches, or why there is none; the error is of what goes wrong on our side.
+func (m *Matrix) build(ctx context.Context, w Workshop, patches ...[]byte) (*built, error) {
+	at := program{w, nameOf(patches)}
+	if b := m.programs[at]; b != nil {
+		return b, nil
+	}
+	b := &built{}
+	m.Builds++
+	b.program, b.err = w.Build(ctx, patches...)
+	if k := proofhouse.KindOf(b.err); b.err != nil && k != proofhouse.Invalid && k != proofhouse.Failed {
+		return nil, b.err
+	}
+	if m.programs == nil {
+		m.programs = map[program]*built{}
+	}
+	m.programs[at] = b
+	return b, nil
 }
 
 // observe runs a proof once, and more often only if that did not break.

@@ -3,7 +3,10 @@ package clearing
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"slices"
+
+	"proofhouse/internal/oracle"
 )
 
 // Other is a patch that was brought for other proofs, and is not refused for anything but what variations of its proof showed.
@@ -18,6 +21,7 @@ type Other struct {
 type rival struct {
 	Other
 	open, beyond []variation
+	mended       []variation // that it stops, with what its build gives then
 }
 
 // settling tells which of the variations that a patch does not stop are of another bug.
@@ -196,4 +200,69 @@ func (s *settling) elsewhere(ctx context.Context, p *rival) (string, error) {
 		}
 	}
 	return "", nil
+}
+
+// maxMended is how many inputs that a patch stops are given to another patch of its bug.
+const maxMended = 40
+
+// blunt says that another patch of the same bug tells many inputs apart to which this one gives one and the same answer: it may refuse what
+// the program is for. That stands against no patch that is alone.
+func (s *settling) blunt(ctx context.Context, p *rival) (string, error) {
+	sample := spread(p.mended, maxMended)
+	ours := map[string]bool{}
+	for _, v := range sample {
+		ours[answer(v.sight)] = true
+	}
+	for _, q := range s.all {
+		if q == p {
+			continue
+		}
+		same, err := s.same(ctx, p, q)
+		if err != nil {
+			return "", err
+		}
+		if !same {
+			continue
+		}
+		theirs := map[string]bool{}
+		for _, v := range sample {
+			b, err := s.matrix.build(ctx, v.of.Workshop, q.on(q.Fix)...)
+			if err != nil {
+				return "", err
+			}
+			if b.err != nil {
+				break
+			}
+			s.matrix.Observed++
+			sight, err := b.program.Observe(ctx, v.input, 1)
+			if err != nil {
+				return "", err
+			}
+			if sight.Broke() == 0 && !sight.Bounded() {
+				theirs[answer(sight)] = true
+			}
+		}
+		if len(theirs) > 2*len(ours) {
+			return fmt.Sprintf("of %d inputs that broke the project another patch of this bug tells %d apart, and this one %d: it may refuse what the project is for", len(sample), len(theirs), len(ours)), nil
+		}
+	}
+	return "", nil
+}
+
+// same says whether two patches are of one bug, as far as their own proofs tell: each stops the other's.
+func (s *settling) same(ctx context.Context, p, q *rival) (bool, error) {
+	ours, err := s.stops(ctx, q.Exhibit, p.on(p.Fix)...)
+	if err != nil || !ours {
+		return false, err
+	}
+	return s.stops(ctx, p.Exhibit, q.on(q.Fix)...)
+}
+
+// answer is what a program gives.
+func answer(s oracle.Sight) string {
+	if len(s.Observations) == 0 {
+		return ""
+	}
+	o := s.Observations[0]
+	return fmt.Sprintf("%d %d %s", o.Exit, o.Signal, o.Raw["stdout"])
 }
