@@ -202,20 +202,41 @@ func add[I bears, O any](s server, o operation, do func(ctx context.Context, who
 	})
 }
 
+// bearer is whose token a request bears, and when the house was asked.
+type bearer struct {
+	who policy.Person
+	at  time.Time
+}
+
+type bearerKey struct{}
+
 // tokenFirst answers a token that is nobody's before anything else of the request is read: what
-// is wrong with the rest is not for everybody. The handler asks again whose it is, since the body may
-// have been long in coming.
+// is wrong with the rest is not for everybody.
 func (s server) tokenFirst(ctx huma.Context, next func(huma.Context)) {
-	if _, err := s.who(ctx.Context(), Credential{ctx.Header("Authorization")}); err != nil {
+	now := s.Now()
+	who, err := s.ask(ctx.Context(), Credential{ctx.Header("Authorization")}, now)
+	if err != nil {
 		refuse(ctx, err)
 		return
 	}
-	next(ctx)
+	next(huma.WithValue(ctx, bearerKey{}, bearer{who, now}))
 }
 
-// who is whose token a request bears.
+// fresh is for how long an answer of tokenFirst holds. A body may be longer in coming, and the token be
+// revoked meanwhile.
+const fresh = time.Second
+
+// who is whose token a request bears, which tokenFirst has asked. It is asked again if that was long ago.
 func (s server) who(ctx context.Context, in bears) (policy.Person, error) {
-	who, err := s.Who(ctx, in.token(), s.Now())
+	now := s.Now()
+	if b, ok := ctx.Value(bearerKey{}).(bearer); ok && !now.Before(b.at) && now.Sub(b.at) < fresh {
+		return b.who, nil
+	}
+	return s.ask(ctx, in, now)
+}
+
+func (s server) ask(ctx context.Context, in bears, now time.Time) (policy.Person, error) {
+	who, err := s.Who(ctx, in.token(), now)
 	if err != nil && proofhouse.KindOf(err) == proofhouse.NotFound {
 		return who, huma.ErrorWithHeaders(
 			&problem{ErrorModel: huma.ErrorModel{

@@ -29,8 +29,9 @@ var start = time.Date(2026, 6, 1, 9, 0, 0, 0, time.UTC)
 
 // house is a house that listens, with a token for everybody: its holder's name.
 type house struct {
-	url string
-	now time.Time
+	url   string
+	now   time.Time
+	asked func(token string) // before it is told whose a token is; nil is nothing
 }
 
 // people are who has a token.
@@ -92,6 +93,9 @@ func newHouse(t testing.TB, db *store.DB) *house {
 		Guard:    guard,
 		Clearing: empty{},
 		Who: func(_ context.Context, token string, _ time.Time) (policy.Person, error) {
+			if h.asked != nil {
+				h.asked(token)
+			}
 			p, ok := people[token]
 			if !ok {
 				return p, proofhouse.Errorf(proofhouse.NotFound, nil, "no such token")

@@ -5,7 +5,11 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
+	"proofhouse/internal/api/wire"
+	"proofhouse/internal/docket"
+	"proofhouse/internal/proofhouse"
 	"proofhouse/internal/store/storetest"
 )
 
@@ -56,5 +60,48 @@ func TestTokenFirst(t *testing.T) {
 	}
 	if tried < 35 || unreadable < 30 {
 		t.Errorf("%d endpoints were tried, and %d could not read it", tried, unreadable)
+	}
+}
+
+// TestTokenOnce: whose a token is, is asked once a request, and once more where the body was long in coming.
+func TestTokenOnce(t *testing.T) {
+	h := newHouse(t, storetest.Open(t))
+	id := h.opened(t)
+	asked, slow := 0, time.Duration(0)
+	h.asked = func(token string) {
+		asked++
+		h.now = h.now.Add(slow) // until the handler is asked
+	}
+	for _, c := range []struct {
+		name string
+		slow time.Duration
+		want int
+		do   func() error
+	}{
+		{"reading", 0, 1, func() error { _, err := h.as("ada").Case(t.Context(), id); return err }},
+		{"an act", 0, 1, func() error {
+			_, err := h.as("ada").Do(t.Context(), id, docket.Announce{Date: start}, wire.Options{})
+			return err
+		}},
+		{"a slow body", time.Minute, 2, func() error { _, err := h.as("ada").Case(t.Context(), id); return err }},
+		{"a clock that was set back", -time.Minute, 2, func() error { _, err := h.as("ada").Case(t.Context(), id); return err }},
+	} {
+		asked, slow = 0, c.slow
+		if err := c.do(); err != nil || asked != c.want {
+			t.Errorf("%s: the token was asked about %d times, want %d: %v", c.name, asked, c.want, err)
+		}
+	}
+	// It is somebody's as the request begins, and nobody's when the body is there.
+	asked = 0
+	people["eva"] = people["ada"]
+	defer delete(people, "eva")
+	h.asked = func(token string) {
+		if asked++; asked > 1 {
+			delete(people, "eva")
+		}
+		h.now = h.now.Add(time.Minute)
+	}
+	if _, err := h.as("eva").Case(t.Context(), id); proofhouse.KindOf(err) != proofhouse.Refused {
+		t.Errorf("a token that was revoked meanwhile: %v", err)
 	}
 }
