@@ -32,6 +32,8 @@ type house struct {
 	url   string
 	now   time.Time
 	asked func(token string) // before it is told whose a token is; nil is nothing
+	// broken counts how often it was asked whose glass was broken.
+	broken int
 }
 
 // people are who has a token.
@@ -73,6 +75,17 @@ func (noRecord) Export(context.Context, policy.Principal, proofhouse.CaseID, pro
 
 func (noRecord) Receipt(context.Context, docket.Case, int) ([]byte, error) { return nil, nil }
 
+// counted counts what h has a count for.
+type counted struct {
+	app.Directory
+	h *house
+}
+
+func (c counted) Broken(ctx context.Context, who policy.Principal, of []policy.Case) (map[proofhouse.CaseID][]policy.Asked, error) {
+	c.h.broken++
+	return c.Directory.Broken(ctx, who, of)
+}
+
 func newHouse(t testing.TB, db *store.DB) *house {
 	t.Helper()
 	dir := t.TempDir()
@@ -89,7 +102,7 @@ func newHouse(t testing.TB, db *store.DB) *house {
 	h := &house{now: start}
 	server := httptest.NewServer(api.New(api.House{
 		Registry: docket.Registry{Store: cases},
-		People:   register,
+		People:   counted{register, h},
 		Guard:    guard,
 		Clearing: empty{},
 		Who: func(_ context.Context, token string, _ time.Time) (policy.Person, error) {

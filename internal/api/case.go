@@ -101,8 +101,8 @@ func (s server) cases() {
 				return nil, err
 			}
 			shown := s.show(c, who, s.Now())
-			broken, err := s.People.Broken(ctx, policy.Principal{Person: who}, c.Facts())
-			for _, a := range broken {
+			broken, err := s.People.Broken(ctx, policy.Principal{Person: who}, []policy.Case{c.Facts()})
+			for _, a := range broken[c.ID] {
 				shown.Body.Glass = append(shown.Body.Glass, wire.GlassOf(a))
 			}
 			return shown, err
@@ -211,34 +211,34 @@ func (s server) list(ctx context.Context, who policy.Person, state, find, after 
 			}
 			if len(list.Cases) == limit {
 				list.Next = placeText(list.Cases[limit-1].Place())
-				return list, nil
+				return list, s.glass(ctx, who, list.Cases)
 			}
-			listed, err := s.listed(ctx, who, c)
-			if err != nil {
-				return list, err
-			}
-			list.Cases = append(list.Cases, listed)
+			list.Cases = append(list.Cases, wire.Listed{Summary: c})
 		}
 		if len(rows) < ask.Limit {
-			return list, nil
+			return list, s.glass(ctx, who, list.Cases)
 		}
 		ask.After = rows[len(rows)-1].Place()
 	}
 }
 
-// listed is a case of the list, with the last breaking of its glass. Of a destroyed case
+// glass says of each case of a list when its glass was broken last. Of a destroyed case
 // that is in the house's register alone.
-func (s server) listed(ctx context.Context, who policy.Person, c docket.Summary) (wire.Listed, error) {
-	listed := wire.Listed{Summary: c}
-	if c.Destroyed {
-		return listed, nil
+func (s server) glass(ctx context.Context, who policy.Person, cases []wire.Listed) error {
+	var of []policy.Case
+	for _, c := range cases {
+		if !c.Destroyed {
+			of = append(of, c.Facts())
+		}
 	}
-	broken, err := s.People.Broken(ctx, policy.Principal{Person: who}, c.Facts())
-	if n := len(broken); n > 0 {
-		last := wire.GlassOf(broken[n-1])
-		listed.Glass = &last
+	broken, err := s.People.Broken(ctx, policy.Principal{Person: who}, of)
+	for i, c := range cases {
+		if n := len(broken[c.ID]); n > 0 {
+			last := wire.GlassOf(broken[c.ID][n-1])
+			cases[i].Glass = &last
+		}
 	}
-	return listed, err
+	return err
 }
 
 // maxRead is how many rows are read at once where few of them may fit.

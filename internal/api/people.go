@@ -36,7 +36,7 @@ type People interface {
 	Requests(ctx context.Context, who policy.Principal, id proofhouse.CaseID, now time.Time) ([]policy.Asked, error)
 	BreakGlass(ctx context.Context, who policy.Principal, id proofhouse.CaseID, reason string, now time.Time) (policy.Asked, error)
 	// Broken is whenever the glass of a case was broken, oldest first; nothing for who may not know.
-	Broken(ctx context.Context, who policy.Principal, of policy.Case) ([]policy.Asked, error)
+	Broken(ctx context.Context, who policy.Principal, of []policy.Case) (map[proofhouse.CaseID][]policy.Asked, error)
 	Register(ctx context.Context, who policy.Principal, after int64, limit int) ([]json.RawMessage, error)
 }
 

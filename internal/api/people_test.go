@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"proofhouse/internal/api/wire"
 	"proofhouse/internal/docket"
@@ -141,6 +142,33 @@ func TestRequests(t *testing.T) {
 	wants(t, "reading again", err, proofhouse.NotFound)
 	_, err = h.as("sam").Do(ctx, id, docket.PauseAccess{}, wire.Options{})
 	wants(t, "acting through the glass", err, proofhouse.NotFound)
+}
+
+// TestGlassOfAPage: a page of the list asks once whose glass was broken, and each case has its own, and the last.
+func TestGlassOfAPage(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *store.DB, _ string) {
+		h, ctx := newHouse(t, db), t.Context()
+		want := map[proofhouse.CaseID]string{}
+		for i := range 5 {
+			id := h.opened(t)
+			want[id] = ""
+			for n := range i {
+				want[id] = must[wire.Request](t)(h.as("sam").BreakGlass(ctx, id, "an intruder")).ID
+				must[[]wire.Event](t)(h.as("sam").Events(ctx, id, 0))
+				h.now = h.now.Add(time.Duration(n+1) * time.Minute)
+			}
+		}
+		h.broken = 0
+		list := must[wire.List](t)(h.as("ada").List(ctx, wire.Query{}))
+		if len(list.Cases) != len(want) || h.broken != 1 {
+			t.Errorf("%d cases, asked %d times", len(list.Cases), h.broken)
+		}
+		for _, c := range list.Cases {
+			if got := c.Glass; (got != nil) != (want[c.ID] != "") || got != nil && got.Request != want[c.ID] {
+				t.Errorf("of %s it says %+v, want %s", c.ID, got, want[c.ID])
+			}
+		}
+	})
 }
 
 // TestPeopleRefusals: each endpoint on people, by each who may not.

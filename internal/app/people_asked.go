@@ -253,15 +253,22 @@ func names(a policy.Asked, thing policy.Resource) bool {
 }
 
 // Broken implements api.People: all members know whenever the glass of their case was broken.
-func (d Directory) Broken(ctx context.Context, who policy.Principal, of policy.Case) ([]policy.Asked, error) {
-	all, err := d.People.AskedAbout(ctx, of.ID)
+func (d Directory) Broken(ctx context.Context, who policy.Principal, of []policy.Case) (map[proofhouse.CaseID][]policy.Asked, error) {
+	ids := make([]proofhouse.CaseID, len(of))
+	for i, c := range of {
+		ids[i] = c.ID
+	}
+	all, err := d.People.AskedAboutEach(ctx, ids)
 	if err != nil {
 		return nil, err
 	}
-	return slices.DeleteFunc(all, func(a policy.Asked) bool {
-		a.Case = of
-		return a.What != policy.BreakGlass || !d.knows(who, a)
-	}), nil
+	for _, c := range of {
+		all[c.ID] = slices.DeleteFunc(all[c.ID], func(a policy.Asked) bool {
+			a.Case = c
+			return a.What != policy.BreakGlass || !d.knows(who, a)
+		})
+	}
+	return all, nil
 }
 
 // Requests are those about a case of which who may know, oldest first: all

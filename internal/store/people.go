@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -417,6 +418,52 @@ func (p People) askedAbout(ctx context.Context, q *query.Queries, id proofhouse.
 	}
 	slices.SortFunc(all, func(a, b policy.Asked) int { return a.At.Compare(b.At) })
 	return all, nil
+}
+
+// AskedAboutEach are the requests about each of a page of cases, oldest first, in one query.
+func (p People) AskedAboutEach(ctx context.Context, ids []proofhouse.CaseID) (map[proofhouse.CaseID][]policy.Asked, error) {
+	all := map[proofhouse.CaseID][]policy.Asked{}
+	for part := range slices.Chunk(ids, page) {
+		if err := p.dialect.explain(p.askedAmong(ctx, part, all)); err != nil {
+			return nil, err
+		}
+	}
+	for _, asked := range all {
+		slices.SortFunc(asked, func(a, b policy.Asked) int { return a.At.Compare(b.At) })
+	}
+	return all, nil
+}
+
+// askedAmong puts those about at most a page of cases into all. sqlc has no list of
+// arguments that both databases read, so the text is made here.
+func (p People) askedAmong(ctx context.Context, ids []proofhouse.CaseID, all map[proofhouse.CaseID][]policy.Asked) error {
+	var about []any
+	var places []string
+	for i, id := range ids {
+		a, err := p.find("about", string(id))
+		if err != nil {
+			return err
+		}
+		about, places = append(about, a), append(places, "$"+strconv.Itoa(i+1))
+	}
+	rows, err := p.sql.QueryContext(ctx, "SELECT id, sealed FROM approval WHERE about IN ("+strings.Join(places, ", ")+")", about...) //nolint:gosec // numbers
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var id string
+		var sealed []byte
+		var a policy.Asked
+		if err := rows.Scan(&id, &sealed); err != nil {
+			return err
+		}
+		if err := p.unseal("asked", id, sealed, &a); err != nil {
+			return err
+		}
+		all[a.Case.ID] = append(all[a.Case.ID], a)
+	}
+	return rows.Err()
 }
 
 // Empty says whether there is nobody, and no code was ever made.
