@@ -52,6 +52,9 @@ func (h *House) Bundle(ctx context.Context, id proofhouse.CaseID, w io.Writer) e
 	if err != nil {
 		return err
 	}
+	if err := h.meterMark(ctx); err != nil {
+		return err
+	}
 	meter, err := h.app.metered(ctx, id)
 	if err != nil {
 		return err

@@ -119,6 +119,9 @@ func (a *App) OpenHouse(ctx context.Context, cfg HouseConfig) (_ *House, err err
 	}
 	h.sequencer = ledger.NewSequencer(h.docket, h.log)
 	h.artifacts = a.Vault().Artifacts(a.Config.dir("vault", "case"), a.Config.dir("keys", "artifact"))
+	if err := h.meterMark(ctx); err != nil {
+		return nil, err
+	}
 	// What a process that died had sealed and not named, by whether the record has it.
 	if err := h.artifacts.Settle(h.recorded(ctx)); err != nil {
 		return nil, err

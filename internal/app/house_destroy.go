@@ -195,6 +195,9 @@ func (h *House) sweepArtifacts(ctx context.Context) {
 		if err := h.sweep(ctx, time.Now()); err != nil && ctx.Err() == nil {
 			slog.LogAttrs(ctx, slog.LevelError, "what is due to be destroyed cannot be looked up", slog.Any("error", err))
 		}
+		if err := h.meterMark(ctx); err != nil && ctx.Err() == nil {
+			slog.LogAttrs(ctx, slog.LevelError, "the gates' records cannot be looked at", slog.Any("error", err))
+		}
 		select {
 		case <-ctx.Done():
 			return

@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"time"
 
 	"proofhouse/internal/gate"
@@ -54,6 +56,23 @@ func (g Gate) Revoke(ctx context.Context, r gate.Revocation) (number int64, err 
 		return err
 	})
 	return number, err
+}
+
+// meteredCounter is how long the gates' records were when somebody last looked, in bytes.
+const meteredCounter = "metered"
+
+// Metered is how long the gates' records ever were, in bytes.
+func (d *Docket) Metered(ctx context.Context) (int64, error) {
+	n, err := query.New(d.sql).Counter(ctx, meteredCounter)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, nil // nobody has looked
+	}
+	return n, d.dialect.explain(err)
+}
+
+// RaiseMetered says that they are so long. It never falls.
+func (d *Docket) RaiseMetered(ctx context.Context, n int64) error {
+	return d.dialect.explain(query.New(d.sql).RaiseCounter(ctx, query.RaiseCounterParams{Name: meteredCounter, Value: n}))
 }
 
 // page is how many revocations are read at once.

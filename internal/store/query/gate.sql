@@ -3,6 +3,14 @@
 -- sequence of the database's would give neither.
 UPDATE counter SET value = value + 1 WHERE name = sqlc.arg(name) RETURNING value;
 
+-- name: RaiseCounter :exec
+-- It never falls.
+INSERT INTO counter (name, value) VALUES (sqlc.arg(name), sqlc.arg(value))
+ON CONFLICT (name) DO UPDATE SET value = excluded.value WHERE counter.value < excluded.value;
+
+-- name: Counter :one
+SELECT value FROM counter WHERE name = sqlc.arg(name);
+
 -- name: AddRevocation :exec
 INSERT INTO revocation (number, scope, name, reason, actor, made_at)
 VALUES (sqlc.arg(number), sqlc.arg(scope), sqlc.arg(name), sqlc.arg(reason), sqlc.arg(actor), sqlc.arg(made_at));

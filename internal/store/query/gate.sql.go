@@ -53,6 +53,17 @@ func (q *Queries) Beat(ctx context.Context, arg BeatParams) error {
 	return err
 }
 
+const counter = `-- name: Counter :one
+SELECT value FROM counter WHERE name = $1
+`
+
+func (q *Queries) Counter(ctx context.Context, name string) (int64, error) {
+	row := q.db.QueryRowContext(ctx, counter, name)
+	var value int64
+	err := row.Scan(&value)
+	return value, err
+}
+
 const forgetInstances = `-- name: ForgetInstances :exec
 DELETE FROM gate_instance WHERE seen_at < $1
 `
@@ -106,6 +117,22 @@ func (q *Queries) NextNumber(ctx context.Context, name string) (int64, error) {
 	var value int64
 	err := row.Scan(&value)
 	return value, err
+}
+
+const raiseCounter = `-- name: RaiseCounter :exec
+INSERT INTO counter (name, value) VALUES ($1, $2)
+ON CONFLICT (name) DO UPDATE SET value = excluded.value WHERE counter.value < excluded.value
+`
+
+type RaiseCounterParams struct {
+	Name  string
+	Value int64
+}
+
+// It never falls.
+func (q *Queries) RaiseCounter(ctx context.Context, arg RaiseCounterParams) error {
+	_, err := q.db.ExecContext(ctx, raiseCounter, arg.Name, arg.Value)
+	return err
 }
 
 const revocations = `-- name: Revocations :many
