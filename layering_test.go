@@ -24,7 +24,8 @@ var layers = [][]string{
 	{"target"},
 	{"docket", "gate", "oracle"},
 	{"bench", "clearing", "referral"},
-	{"store", "api", "web"},
+	{"store", "api"},
+	{"web"},
 	{"app"},
 	{"cli"},
 }
@@ -40,7 +41,8 @@ var imports = map[string][]string{
 	"bench":    {"chat", "sandbox", "target", "oracle", "policy", "ledger", "bench/stat"},
 	"clearing": {"target", "oracle", "vault", "ledger", "policy"},
 	"referral": {"target", "oracle", "vault", "ledger", "policy"},
-	"store":    {"*"}, "api": {"*"}, "web": {"*"}, "app": {"*"},
+	"store":    {"*"}, "api": {"*"}, "app": {"*"},
+	"web":      {"api", "docket", "clearing", "policy"}, // of api the messages, api/wire
 	"cli": {"*"},
 }
 

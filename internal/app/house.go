@@ -22,6 +22,7 @@ import (
 	"proofhouse/internal/proofhouse"
 	"proofhouse/internal/store"
 	"proofhouse/internal/vault"
+	"proofhouse/internal/web"
 )
 
 // HouseConfig is how the house of cases is opened. The zero value is SQLite
@@ -236,6 +237,13 @@ func (h *House) handler() http.Handler {
 	mux.Handle("/v1/", cases)
 	mux.Handle("POST /v1/cases/{case}/artifacts", patient(cases))
 	mux.Handle("GET /log/", http.StripPrefix("/log/", publicLog(h.app.Config.dir("log"))))
+	mux.Handle("/", web.New(web.House{API: cases, LogKey: h.LogKey(), Now: time.Now, Checkpoint: func(context.Context) []byte {
+		b, err := os.ReadFile(h.app.Config.dir("log", "checkpoint"))
+		if err != nil {
+			return nil // nothing was published yet
+		}
+		return b
+	}}))
 	return mux
 }
 

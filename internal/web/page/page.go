@@ -1,0 +1,19 @@
+// Package page writes the house's pages: templates, and the words that they need. It decides nothing and fetches nothing.
+package page
+
+import (
+	"net/url"
+
+	"proofhouse/internal/clearing"
+)
+
+// query is one parameter of an address.
+func query(name, value string) string { return url.Values{name: {value}}.Encode() }
+
+func nextCases(f Filter, after string) string {
+	return url.Values{"state": {f.State}, "find": {f.Find}, "after": {after}}.Encode()
+}
+
+func nextFindings(state clearing.State, project, after string) string {
+	return url.Values{"state": {string(state)}, "project": {project}, "after": {after}}.Encode()
+}

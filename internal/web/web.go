@@ -1,0 +1,165 @@
+// Package web is the house's pages, for people with a browser and without JavaScript. Each page asks the house's API, in this
+// process, with the token of who looks, so that no page shows more and no form does more than the API would. It
+// promises that nothing that anybody wrote runs, loads or leads out: there is no script, no style of a page's own, and no request to elsewhere.
+package web
+
+import (
+	"context"
+	"embed"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/a-h/templ"
+
+	"proofhouse/internal/api/wire"
+	"proofhouse/internal/policy"
+	"proofhouse/internal/proofhouse"
+	"proofhouse/internal/web/page"
+)
+
+//go:embed static/style.css
+var static embed.FS
+
+// House is what the pages are of.
+type House struct {
+	// API is the house's API, under /v1/.
+	API http.Handler
+	// Checkpoint is the public log's newest, nil where nothing is in it, and LogKey its key.
+	Checkpoint func(ctx context.Context) []byte
+	LogKey     string
+	Now        func() time.Time
+}
+
+// contentPolicy lets in the house's own style sheet and nothing else.
+const contentPolicy = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+
+// New is the pages of a house.
+func New(h House) http.Handler {
+	s := site{h, http.NewServeMux()}
+	s.mux.Handle("GET /static/", fixed(http.FileServerFS(static)))
+	s.public("GET /sign-in", s.signInPage)
+	s.public("POST /sign-in", s.signIn)
+	s.public("POST /sign-out", s.signOut)
+	s.public("GET /transparency", s.transparency)
+	s.docket()
+	s.findings()
+	return headers(http.NewCrossOriginProtection().Handler(s.mux))
+}
+
+// site is the pages on their way to being served.
+type site struct {
+	House
+	mux *http.ServeMux
+}
+
+// headers are on every answer.
+func headers(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Content-Security-Policy", contentPolicy)
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Referrer-Policy", "same-origin")
+		h.Set("Cross-Origin-Opener-Policy", "same-origin")
+		h.Set("Cross-Origin-Resource-Policy", "same-origin")
+		h.Set("Cache-Control", "no-store")
+		next.ServeHTTP(w, r)
+	})
+}
+
+// fixed is for what changes with the program only.
+func fixed(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", "max-age=300")
+		next.ServeHTTP(w, r)
+	})
+}
+
+// visit is one request of somebody who has signed in.
+type visit struct {
+	site
+	w      http.ResponseWriter
+	r      *http.Request
+	client wire.Client
+	me     policy.Person
+}
+
+// public adds a page for everybody.
+func (s site) public(pattern string, do func(http.ResponseWriter, *http.Request)) {
+	s.mux.HandleFunc(pattern, do)
+}
+
+// page adds a page for who has signed in; the others are asked to.
+func (s site) page(pattern string, do func(visit) error) {
+	s.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+		v := visit{site: s, w: w, r: r, client: s.client(token(r))}
+		me, err := v.client.Me(r.Context())
+		if err != nil {
+			if r.Method == http.MethodGet && proofhouse.KindOf(err) == proofhouse.Refused {
+				http.Redirect(w, r, "/sign-in?"+url.Values{"to": {r.URL.RequestURI()}}.Encode(), http.StatusSeeOther)
+				return
+			}
+			v.problem(err)
+			return
+		}
+		v.me = me
+		if err := do(v); err != nil {
+			v.problem(err)
+		}
+	})
+}
+
+// frame is what stands around a page.
+func (v visit) frame(title, at string) page.Frame {
+	f := page.Frame{Title: title, At: at, Now: v.Now()}
+	if v.me.ID != "" {
+		f.Who = &v.me
+	}
+	return f
+}
+
+// show writes a page.
+func (v visit) show(c templ.Component) error {
+	render(v.w, v.r, http.StatusOK, c)
+	return nil
+}
+
+func render(w http.ResponseWriter, r *http.Request, status int, c templ.Component) {
+	templ.Handler(c, templ.WithStatus(status)).ServeHTTP(w, r)
+}
+
+// statuses are what the kinds are over HTTP, and what a person may do about them.
+var statuses = map[proofhouse.Kind]struct {
+	status        int
+	heading, next string
+}{
+	proofhouse.NotFound:    {http.StatusNotFound, "There is no such thing", "It is not there, or not for you to know of. The docket has what is."},
+	proofhouse.Refused:     {http.StatusForbidden, "Refused", "Somebody in another role may do it, or nobody may at this time."},
+	proofhouse.Conflict:    {http.StatusConflict, "Somebody was first", "Look at the page again, and decide anew."},
+	proofhouse.Invalid:     {http.StatusUnprocessableEntity, "That cannot be taken", "Go back, mend it and send it again: what you wrote is still there."},
+	proofhouse.Limit:       {http.StatusTooManyRequests, "That is too much", "Send less, or later."},
+	proofhouse.Unavailable: {http.StatusServiceUnavailable, "Not at this moment", "Try again in a minute."},
+}
+
+// problem writes the page of an error.
+func (v visit) problem(err error) {
+	s, ok := statuses[proofhouse.KindOf(err)]
+	if !ok {
+		s.status, s.heading, s.next = http.StatusInternalServerError, "Something went wrong in the house", "Tell whoever runs it when it was."
+	}
+	render(v.w, v.r, s.status, page.Problem(v.frame(s.heading, ""), s.heading, proofhouse.PublicOf(err), s.next))
+}
+
+// to sends the browser to a page after something was done.
+func (v visit) to(path string) error {
+	http.Redirect(v.w, v.r, path, http.StatusSeeOther)
+	return nil
+}
+
+func (s site) transparency(w http.ResponseWriter, r *http.Request) {
+	v := visit{site: s, w: w, r: r, client: s.client(token(r))}
+	if me, err := v.client.Me(r.Context()); err == nil {
+		v.me = me
+	}
+	render(w, r, http.StatusOK, page.Transparency(v.frame("The public log", ""), string(s.Checkpoint(r.Context())), s.LogKey))
+}
