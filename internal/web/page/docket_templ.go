@@ -311,7 +311,7 @@ func Docket(f Frame, list wire.List, filter Filter) templ.Component {
 							return templ_7745c5c3_Err
 						}
 						var templ_7745c5c3_Var16 string
-						templ_7745c5c3_Var16, templ_7745c5c3_Err = templ.JoinStringErrs(standing(c))
+						templ_7745c5c3_Var16, templ_7745c5c3_Err = templ.JoinStringErrs(standing(c.Summary))
 						if templ_7745c5c3_Err != nil {
 							return templ.Error{Err: templ_7745c5c3_Err, FileName: `page/docket.templ`, Line: 88, Col: 26}
 						}
