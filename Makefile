@@ -6,6 +6,7 @@ SHELL := /bin/bash
 BIN     := bin/proofhouse
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 SQLC    := go run github.com/sqlc-dev/sqlc/cmd/sqlc@v1.31.1
+TEMPL   := go run github.com/a-h/templ/cmd/templ@v0.3.977
 LDFLAGS := -s -w -X proofhouse/internal/app.Version=$(VERSION)
 # -vcs is off so that an export without version control builds too.
 export GOFLAGS := -buildvcs=false
@@ -36,13 +37,16 @@ check: ## vet, lint, tidy modules, generated files unchanged
 	go mod tidy -diff
 	go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0 run ./...
 	cd internal/store && $(SQLC) diff
+	@t=$$(mktemp -d) && trap 'rm -rf "$$t"' EXIT && cp -r internal/web "$$t" && $(TEMPL) generate -log-level error -path "$$t/web" && diff -r "$$t/web" internal/web \
+		|| { echo 'the pages differ from their templates: make generate'; exit 1; }
 
 bench: ## the benchmarks of docs/performance.md
 	@./install test
 	bench/run
 
-generate: ## rewrite golden files, derived documents and the Go of queries: read the diff
+generate: ## rewrite golden files, derived documents and the Go of queries and pages: read the diff
 	cd internal/store && $(SQLC) generate
+	$(TEMPL) generate -log-level error -path internal/web
 	go test ./... -run 'Golden|README' -update
 
 clean: ## remove what was built here; the data folder stays (proofhouse version prints where it is)

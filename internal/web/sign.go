@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"strings"
 
@@ -30,19 +29,46 @@ func (s site) client(token string) wire.Client {
 	return wire.Client{URL: "http://house", Token: token, HTTP: &http.Client{Transport: inside{s.API}}}
 }
 
-// inside is a handler that a client reaches without a network.
+// inside is a handler that a client reaches without a network. Answers are held whole, so it is for no streams.
 type inside struct{ http.Handler }
 
 // RoundTrip implements http.RoundTripper.
 func (h inside) RoundTrip(r *http.Request) (*http.Response, error) {
 	in := r.Clone(r.Context())
 	if in.Body == nil {
-		in.Body = io.NopCloser(bytes.NewReader(nil))
+		in.Body = http.NoBody
 	}
 	in.RequestURI = r.URL.RequestURI()
-	w := httptest.NewRecorder()
-	h.ServeHTTP(w, in)
-	return w.Result(), nil
+	w := answer{header: http.Header{}, status: http.StatusOK}
+	h.ServeHTTP(&w, in)
+	return &http.Response{
+		StatusCode: w.status, Status: http.StatusText(w.status), Proto: r.Proto, ProtoMajor: 1, ProtoMinor: 1, Header: w.header,
+		Body: io.NopCloser(&w.body), ContentLength: int64(w.body.Len()), Request: r,
+	}, nil
+}
+
+// answer is what a handler wrote.
+type answer struct {
+	header http.Header
+	status int
+	body   bytes.Buffer
+	begun  bool
+}
+
+// Header implements http.ResponseWriter.
+func (a *answer) Header() http.Header { return a.header }
+
+// WriteHeader implements http.ResponseWriter: the first status holds.
+func (a *answer) WriteHeader(status int) {
+	if !a.begun {
+		a.begun, a.status = true, status
+	}
+}
+
+// Write implements http.ResponseWriter.
+func (a *answer) Write(b []byte) (int, error) {
+	a.WriteHeader(http.StatusOK)
+	return a.body.Write(b)
 }
 
 // local is a path of this house, or "/": nobody is led elsewhere.

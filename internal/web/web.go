@@ -44,6 +44,9 @@ func New(h House) http.Handler {
 	s.public("GET /transparency", s.transparency)
 	s.docket()
 	s.findings()
+	s.public("/", func(w http.ResponseWriter, r *http.Request) {
+		s.somebody(w, r).problem(proofhouse.Errorf(proofhouse.NotFound, nil, "there is no such page"))
+	})
 	return headers(http.NewCrossOriginProtection().Handler(s.mux))
 }
 
@@ -143,11 +146,16 @@ var statuses = map[proofhouse.Kind]struct {
 
 // problem writes the page of an error.
 func (v visit) problem(err error) {
-	s, ok := statuses[proofhouse.KindOf(err)]
+	k := proofhouse.KindOf(err)
+	s, ok := statuses[k]
 	if !ok {
 		s.status, s.heading, s.next = http.StatusInternalServerError, "Something went wrong in the house", "Tell whoever runs it when it was."
 	}
-	render(v.w, v.r, s.status, page.Problem(v.frame(s.heading, ""), s.heading, proofhouse.PublicOf(err), s.next))
+	lost := "Nothing was changed, and nothing was lost."
+	if v.r.Method != http.MethodGet && (!ok || k == proofhouse.Unavailable) {
+		lost = "Whether it was done is not certain: look at the page that you came from before you do it again."
+	}
+	render(v.w, v.r, s.status, page.Problem(v.frame(s.heading, ""), s.heading, proofhouse.PublicOf(err), lost, s.next))
 }
 
 // to sends the browser to a page after something was done.
@@ -156,10 +164,19 @@ func (v visit) to(path string) error {
 	return nil
 }
 
-func (s site) transparency(w http.ResponseWriter, r *http.Request) {
+// somebody is a visit of whoever it is, signed in or not.
+func (s site) somebody(w http.ResponseWriter, r *http.Request) visit {
 	v := visit{site: s, w: w, r: r, client: s.client(token(r))}
+	if token(r) == "" {
+		return v
+	}
 	if me, err := v.client.Me(r.Context()); err == nil {
 		v.me = me
 	}
+	return v
+}
+
+func (s site) transparency(w http.ResponseWriter, r *http.Request) {
+	v := s.somebody(w, r)
 	render(w, r, http.StatusOK, page.Transparency(v.frame("The public log", ""), string(s.Checkpoint(r.Context())), s.LogKey))
 }
