@@ -237,16 +237,16 @@ func (s *served) pagesByRole(t *testing.T, id proofhouse.CaseID, f clearing.Find
 	members := "rita eve otto ada bob carl trudy"
 	for path, may := range map[string]struct{ read, refused string }{ // the others are told that there is no such thing
 		"/": {read: strings.Join(everybody, " ")}, "/findings": {read: strings.Join(everybody, " ")}, "/transparency": {read: strings.Join(everybody, " ")},
-		"/cases/" + string(id):                   {read: members},
-		"/cases/" + string(id) + "/receipts/3":   {read: members},
-		"/cases/" + string(id) + "/receipts/999": {},
-		"/cases/case-aaaaaaaaaaaaaaaa":           {},
-		"/findings/" + string(f):                 {read: "carl otto eve al"},
-		"/findings/" + string(f) + "/receipt":    {read: "carl otto eve al"},
-		"/findings/" + string(f) + "/cluster":    {read: "otto eve al", refused: "carl pat"},
-		"/projects":                              {read: strings.Join(everybody, " ")}, // an empty list but for coordinators and auditors
-		"/project?purl=" + project:               {read: "otto eve al", refused: "carl pat"},
-		"/packets/" + string(packet):             {read: "otto eve al"},
+		"/cases/" + string(id):                    {read: members},
+		"/cases/" + string(id) + "/receipts/3":    {read: members},
+		"/cases/" + string(id) + "/receipts/999":  {},
+		"/cases/case-aaaaaaaaaaaaaaaa":            {},
+		"/findings/" + string(f):                  {read: "carl otto eve al"},
+		"/findings/" + string(f) + "/receipt":     {read: "carl otto eve al"},
+		"/findings/" + string(f) + "/cluster":     {read: "otto eve al", refused: "carl pat"},
+		"/projects":                               {read: strings.Join(everybody, " ")}, // an empty list but for coordinators and auditors
+		"/project?purl=" + project:                {read: "otto eve al", refused: "carl pat"},
+		"/packets/" + string(packet):              {read: "otto eve al"},
 		"/packets/" + string(packet) + "/archive": {read: "otto eve", refused: "al"},
 		"/nothing": {},
 	} {
@@ -391,4 +391,3 @@ func TestStyle(t *testing.T) {
 		}
 	}
 }
-
