@@ -31,6 +31,8 @@ type People interface {
 	IssueToken(ctx context.Context, who policy.Principal, name, label string, expires, now time.Time) (string, policy.Token, error)
 	Tokens(ctx context.Context, who policy.Principal, name string) ([]policy.Token, error)
 	RevokeToken(ctx context.Context, who policy.Principal, id string, now time.Time) error
+	Ways(ctx context.Context, who policy.Principal, name string) ([]policy.Way, error)
+	RemoveWay(ctx context.Context, who policy.Principal, id string, last bool, now time.Time) error
 	Ask(ctx context.Context, who policy.Principal, id proofhouse.CaseID, what policy.Action, on, reason string, now time.Time) (policy.Asked, error)
 	Approve(ctx context.Context, who policy.Principal, request string, now time.Time) (policy.Asked, error)
 	Requests(ctx context.Context, who policy.Principal, id proofhouse.CaseID, now time.Time) ([]policy.Asked, error)
@@ -80,6 +82,7 @@ func (s server) people() {
 		return s.People.EndPerson(ctx, who, name, now)
 	})
 	s.tokens()
+	s.ways()
 	s.requests()
 }
 

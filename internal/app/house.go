@@ -38,6 +38,9 @@ type HouseConfig struct {
 	// Witnesses is a file with the witnesses of the public log, a line each: the
 	// verifier key and the address. "" is none.
 	Witnesses string
+	// URL is the address at which browsers reach the house, such as
+	// https://house.example; passkeys are bound to it. "" is none, and no passkeys.
+	URL string
 }
 
 // HouseAddr is where the house of cases listens if nobody says otherwise.
@@ -57,6 +60,7 @@ type House struct {
 	artifacts *vault.Artifacts
 	carrying  sync.Mutex // held while a destruction is carried out
 	guard     *policy.Guard
+	door      *Door
 	key       *ledger.Key // the log's
 	log       *posix.Log
 	sequencer *ledger.Sequencer
@@ -96,6 +100,9 @@ func (a *App) OpenHouse(ctx context.Context, cfg HouseConfig) (_ *House, err err
 		return nil, err
 	}
 	h.Directory = Directory{People: store.NewPeople(h.db, keys), Guard: h.guard, Cases: h.docket}
+	if h.door, err = newDoor(h.Directory, cfg.URL); err != nil {
+		return nil, err
+	}
 	key, err := ledger.OpenKey(a.Config.dir("keys"), "log")
 	if proofhouse.KindOf(err) == proofhouse.NotFound {
 		if err := a.meterSince(time.Now()); err != nil { // before the key, by which it is known to be the first time
@@ -229,15 +236,19 @@ func (h *House) Serve(ctx context.Context, addr string, ready func(url string)) 
 
 func (h *House) handler() http.Handler {
 	mux := http.NewServeMux()
-	cases := api.New(api.House{
+	house := api.House{
 		Registry: h.Registry, Guard: h.guard, Record: h, Now: time.Now, Version: Version, Wake: h.sequencer.Wake,
 		Claim: h.Directory.Redeem, People: h.Directory, Artifacts: h, Clearing: h.findings,
 		Who: h.Directory.Authenticate,
-	})
+	}
+	cases := api.New(house)
+	// The pages' own, which no network reaches: there a session is what a token is elsewhere, and neither ever stands for the other.
+	house.Who = h.Directory.Session
+	own := api.New(house)
 	mux.Handle("/v1/", cases)
 	mux.Handle("POST /v1/cases/{case}/artifacts", patient(cases))
 	mux.Handle("GET /log/", http.StripPrefix("/log/", publicLog(h.app.Config.dir("log"))))
-	mux.Handle("/", web.New(web.House{API: cases, LogKey: h.LogKey(), Now: time.Now, Checkpoint: func(context.Context) []byte {
+	mux.Handle("/", web.New(web.House{API: own, Door: h.door, Wake: h.sequencer.Wake, LogKey: h.LogKey(), Now: time.Now, Checkpoint: func(context.Context) []byte {
 		b, err := os.ReadFile(h.app.Config.dir("log", "checkpoint"))
 		if err != nil {
 			return nil // nothing was published yet

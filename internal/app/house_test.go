@@ -35,11 +35,16 @@ var townsfolk = map[string][]string{"institute": {"ann", "rita", "eve", "otto"},
 
 func serveHouse(t *testing.T, data, database string) *served {
 	t.Helper()
+	return serveHouseAs(t, data, HouseConfig{Database: database, Origin: "example/log"})
+}
+
+func serveHouseAs(t *testing.T, data string, cfg HouseConfig) *served {
+	t.Helper()
 	a, err := Open(t.Context(), Config{Data: data, HouseKey: filepath.Join(data, "keys", "house.key")})
 	if err != nil {
 		t.Fatal(err)
 	}
-	h, err := a.OpenHouse(t.Context(), HouseConfig{Database: database, Origin: "example/log"})
+	h, err := a.OpenHouse(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -178,26 +178,19 @@ func valid(o policy.Organisation, p policy.Person) error {
 // whatever reason, is proofhouse.NotFound with one sentence. It keeps the day on
 // which a token was last used.
 func (d Directory) Authenticate(ctx context.Context, token string, now time.Time) (policy.Person, error) {
+	p, _, err := d.token(ctx, token, now)
+	return p, err
+}
+
+func (d Directory) token(ctx context.Context, token string, now time.Time) (policy.Person, policy.Token, error) {
 	none := proofhouse.Errorf(proofhouse.NotFound, nil, "that token is nobody's: it is wrong, has ended or was revoked")
 	hash, ok := policy.HashToken(token)
 	if !ok {
-		return policy.Person{}, none
+		return policy.Person{}, policy.Token{}, none
 	}
-	t, err := d.People.TokenByHash(ctx, hash)
-	switch {
-	case err != nil && proofhouse.KindOf(err) == proofhouse.NotFound:
-		return policy.Person{}, none
-	case err != nil:
-		return policy.Person{}, err
-	case !t.Holds(now):
-		return policy.Person{}, none
-	}
-	p, err := d.People.Person(ctx, t.Owner)
+	p, t, err := d.whose(ctx, hash, none, now)
 	if err != nil {
-		return policy.Person{}, err
-	}
-	if !p.Ended.IsZero() {
-		return policy.Person{}, none
+		return policy.Person{}, t, err
 	}
 	if _, fresh := t.UsedAt(now); fresh {
 		if err := d.People.Change(ctx, func(tx store.PeopleTx) error {
@@ -207,10 +200,10 @@ func (d Directory) Authenticate(ctx context.Context, token string, now time.Time
 			})
 			return err
 		}); err != nil {
-			return policy.Person{}, err
+			return policy.Person{}, t, err
 		}
 	}
-	return p, nil
+	return p, t, nil
 }
 
 // CreateOrganisation adds an organisation.
@@ -479,12 +472,12 @@ func (d Directory) Tokens(ctx context.Context, who policy.Principal, name string
 	return d.People.Tokens(ctx, name)
 }
 
-// RevokeToken ends a token at once. One that has ended is proofhouse.Conflict.
+// RevokeToken ends a token at once, and the sessions that it opened. One that has ended is proofhouse.Conflict.
 func (d Directory) RevokeToken(ctx context.Context, who policy.Principal, id string, now time.Time) error {
 	return d.change(ctx, who, policy.RevokeToken, struct {
 		Token string `json:"token"`
 	}{id}, now, func(tx store.PeopleTx, who policy.Principal) error {
-		_, err := tx.ChangeToken(ctx, id, func(t *policy.Token) error {
+		t, err := tx.ChangeToken(ctx, id, func(t *policy.Token) error {
 			if err := d.Guard.Check(who, policy.RevokeToken, *t); err != nil {
 				return err
 			}
@@ -494,6 +487,9 @@ func (d Directory) RevokeToken(ctx context.Context, who policy.Principal, id str
 			t.Revoked = now.UTC().Truncate(time.Microsecond)
 			return nil
 		})
-		return err
+		if err != nil {
+			return err
+		}
+		return endSessions(ctx, tx, t.Owner, id, now)
 	})
 }

@@ -199,12 +199,45 @@ func (c *console) adminToken() *cobra.Command {
 					if !t.Revoked.IsZero() {
 						ends, at = "revoked", t.Revoked
 					}
+					if t.Session() {
+						used = "opened by " + t.From + ", last seen " + t.Seen.UTC().Format(time.DateTime)
+					}
 					fmt.Fprintf(w, "%s\t%s\t%s %s\t%s\n", t.ID, t.Label, ends, day(at), used)
 				}
 			})
 		}),
 		c.remoteCommand("revoke TOKEN", "end a token at once, by the name that the list gives it", 1, nil, func(ctx context.Context, client wire.Client, args []string) error {
 			return c.done(client.RevokeToken(ctx, args[0]), "revoked %s", args[0])
+		}),
+	)
+}
+
+func (c *console) adminWay() *cobra.Command {
+	var last bool
+	return group(
+		"way", "the ways in which people sign in without a token: passkeys",
+		c.remoteCommand("list PERSON@ORGANISATION", "those that a person has", 1, nil, func(ctx context.Context, client wire.Client, args []string) error {
+			all, err := client.Ways(ctx, args[0])
+			if err != nil {
+				return err
+			}
+			return c.emit(all, func(w io.Writer) {
+				for _, way := range all.Ways {
+					used := "never used"
+					switch {
+					case !way.Suspect.IsZero():
+						used = "not taken since " + day(way.Suspect) + ": there may be a copy"
+					case !way.Used.IsZero():
+						used = "last used on " + way.Used.Format(time.DateOnly)
+					}
+					fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", way.ID, way.Kind(), way.Label, used)
+				}
+			})
+		}),
+		c.remoteCommand("remove WAY", "take one away at once, with the sessions that it opened", 1, func(f *pflag.FlagSet) {
+			f.BoolVar(&last, "last", false, "even if it is the last, and its owner has no token: then nobody comes into that account any more")
+		}, func(ctx context.Context, client wire.Client, args []string) error {
+			return c.done(client.RemoveWay(ctx, args[0], last), "removed %s", args[0])
 		}),
 	)
 }

@@ -55,6 +55,7 @@ func (c *console) serve() *cobra.Command {
 	f.StringVar(&cfg.Database, "database", "", "`ADDRESS` of the database, sqlite:PATH or postgres://… (default a file in the data folder)")
 	f.StringVar(&cfg.Origin, "log-name", "", "name of the public log, such as review.example/log; for good (default a random one)")
 	f.StringVar(&cfg.Policies, "policies", "", "`FOLDER` of Cedar rules beside the house's own")
+	f.StringVar(&cfg.URL, "url", "", "`ADDRESS` at which browsers reach the house, such as https://house.example; passkeys are bound to it (default none, and no passkeys)")
 	f.StringVar(&cfg.Witnesses, "witnesses", "", "`FILE` with the witnesses of the public log, a line each: verifier key and address")
 	return cmd
 }

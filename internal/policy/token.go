@@ -10,8 +10,9 @@ import (
 
 // The secrets that people hold.
 var (
-	tokens = proofhouse.SecretKind{Prefix: "pht_", Word: "proofhouse token"}
-	codes  = proofhouse.SecretKind{Prefix: "phc_", Word: "proofhouse code"}
+	tokens   = proofhouse.SecretKind{Prefix: "pht_", Word: "proofhouse token"}
+	codes    = proofhouse.SecretKind{Prefix: "phc_", Word: "proofhouse code"}
+	sessions = proofhouse.SecretKind{Prefix: "phs_", Word: "proofhouse session"}
 )
 
 // NewToken is a fresh API token, which is shown once; what is kept is its hash.
@@ -27,7 +28,14 @@ func NewCode() string { return codes.New() }
 // HashCode is HashToken for codes.
 func HashCode(code string) (hash string, ok bool) { return codes.Hash(code) }
 
-// Token is an API token of a person's.
+// NewSession is the secret of a fresh session of a browser, which its cookie
+// holds and nobody is shown. What is kept is its hash.
+func NewSession() string { return sessions.New() }
+
+// HashSession is HashToken for sessions: neither is ever taken for the other.
+func HashSession(secret string) (hash string, ok bool) { return sessions.Hash(secret) }
+
+// Token is an API token of a person's, or a session of a browser.
 type Token struct {
 	ID    string `json:"id"`
 	Owner string `json:"owner"`           // a name
@@ -40,6 +48,34 @@ type Token struct {
 	Revoked time.Time `json:"revoked,omitzero"` // zero if it was not
 	// Used is the last day (UTC) on which it was used; zero if it never was.
 	Used time.Time `json:"used,omitzero"`
+
+	// From is what opened a session: the id of a token or a way. It is "" for a
+	// token, which nothing opened.
+	From string `json:"from,omitempty"`
+	// Seen is when a session was last seen, to a minute; zero for a token.
+	Seen time.Time `json:"seen,omitzero"`
+}
+
+const (
+	// SessionLife is how long a session lasts at most.
+	SessionLife = 12 * time.Hour
+	// SessionIdle is how long it lasts without being seen.
+	SessionIdle = time.Hour
+	// seenEvery is how often it is noted that it was.
+	seenEvery = time.Minute
+)
+
+// Session says whether t is a browser's session, which is no token for the API.
+func (t Token) Session() bool { return t.From != "" }
+
+// SeenAt is the session seen at now, and whether that needs to be noted.
+func (t Token) SeenAt(now time.Time) (Token, bool) {
+	at := now.UTC().Truncate(time.Microsecond)
+	if at.Sub(t.Seen) < seenEvery {
+		return t, false
+	}
+	t.Seen = at
+	return t, true
 }
 
 const (
@@ -60,7 +96,9 @@ func (t Token) Validate() error {
 }
 
 // Holds says whether the token is in force at now.
-func (t Token) Holds(now time.Time) bool { return t.Revoked.IsZero() && now.Before(t.Expires) }
+func (t Token) Holds(now time.Time) bool {
+	return t.Revoked.IsZero() && now.Before(t.Expires) && (!t.Session() || now.Before(t.Seen.Add(SessionIdle)))
+}
 
 // UsedAt is the token used at now, and whether that is the first time on that day.
 func (t Token) UsedAt(now time.Time) (Token, bool) {

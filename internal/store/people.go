@@ -317,13 +317,18 @@ func (p People) TokenByHash(ctx context.Context, hash string) (t policy.Token, e
 
 // Tokens are all that a person has had, oldest first.
 func (p People) Tokens(ctx context.Context, name string) ([]policy.Token, error) {
+	all, err := p.tokens(ctx, query.New(p.sql), name)
+	return all, p.dialect.explain(err)
+}
+
+func (p People) tokens(ctx context.Context, q *query.Queries, name string) ([]policy.Token, error) {
 	person, err := p.find("person", name)
 	if err != nil {
 		return nil, err
 	}
-	rows, err := query.New(p.sql).TokensOf(ctx, person)
+	rows, err := q.TokensOf(ctx, person)
 	if err != nil {
-		return nil, p.dialect.explain(err)
+		return nil, err
 	}
 	all := make([]policy.Token, len(rows))
 	for i, row := range rows {

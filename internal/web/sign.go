@@ -2,21 +2,43 @@ package web
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"proofhouse/internal/api/wire"
+	"proofhouse/internal/policy"
 	"proofhouse/internal/proofhouse"
 	"proofhouse/internal/web/page"
 )
 
-// cookie holds the token of who has signed in.
+// Door is what opens sessions. Whoever is not let in reads why, in a public sentence.
+type Door interface {
+	// Token opens a session for whose token it is; another is proofhouse.NotFound.
+	Token(ctx context.Context, token string, now time.Time) (session string, err error)
+	// First makes the first administrator, by the one-time code.
+	First(ctx context.Context, code string, o policy.Organisation, p policy.Person, now time.Time) (session, token string, err error)
+	// Leave ends a session.
+	Leave(ctx context.Context, session string, now time.Time) error
+
+	// Passkeys says whether there can be any. If not, the four below are proofhouse.Unavailable.
+	Passkeys() bool
+	// AskPasskey is what the browser of a stranger is asked, and Passkey opens a session for the answer.
+	AskPasskey(now time.Time) (options, ceremony string, err error)
+	Passkey(ctx context.Context, ceremony, answer string, now time.Time) (session string, err error)
+	// OfferPasskey is what the browser of who is signed in is asked, and AddPasskey adds the answer.
+	OfferPasskey(ctx context.Context, who policy.Person, now time.Time) (options, ceremony string, err error)
+	AddPasskey(ctx context.Context, who policy.Person, ceremony, answer, label string, now time.Time) error
+}
+
+// cookie holds the session of who has signed in.
 const cookie = "proofhouse"
 
-// token is the one that a browser sends, or "".
-func token(r *http.Request) string {
+// session is the one that a browser sends, or "".
+func session(r *http.Request) string {
 	c, err := r.Cookie(cookie)
 	if err != nil {
 		return ""
@@ -24,9 +46,9 @@ func token(r *http.Request) string {
 	return c.Value
 }
 
-// client asks the API in this process.
-func (s site) client(token string) wire.Client {
-	return wire.Client{URL: "http://house", Token: token, HTTP: &http.Client{Transport: inside{s.API}}}
+// client asks the API in this process, which takes sessions for tokens.
+func (s site) client(session string) wire.Client {
+	return wire.Client{URL: "http://house", Token: session, HTTP: &http.Client{Transport: inside{s.API}}}
 }
 
 // inside is a handler that a client reaches without a network. Answers are held whole, so it is for no streams.
@@ -80,26 +102,76 @@ func local(path string) string {
 	return path
 }
 
-func (s site) signInPage(w http.ResponseWriter, r *http.Request) {
-	v := visit{site: s, w: w, r: r}
-	render(w, r, http.StatusOK, page.SignIn(v.frame("Sign in", ""), local(r.URL.Query().Get("to")), ""))
+// maxForm bounds what a sign-in sends, in bytes.
+const maxForm = 64 << 10
+
+// sign adds the pages by which people come in and go.
+func (s site) sign() {
+	s.public("GET /sign-in", func(w http.ResponseWriter, r *http.Request) { s.signInPage(w, r, r.URL.Query().Get("to"), nil) })
+	s.public("POST /sign-in", s.comeIn(func(r *http.Request) (string, error) {
+		return s.Door.Token(r.Context(), strings.TrimSpace(r.PostFormValue("token")), s.Now())
+	}))
+	s.public("POST /sign-in/passkey", s.comeIn(func(r *http.Request) (string, error) {
+		answer := r.PostFormValue("answer")
+		if answer == "" {
+			return "", errNoScript
+		}
+		return s.Door.Passkey(r.Context(), r.PostFormValue("ceremony"), answer, s.Now())
+	}))
+	s.public("POST /sign-out", s.signOut)
+	s.public("GET /first", func(w http.ResponseWriter, r *http.Request) {
+		render(w, r, http.StatusOK, page.First(s.stranger(w, r).frame("The first administrator", ""), ""))
+	})
+	s.public("POST /first", s.first)
+	s.ways()
 }
 
-func (s site) signIn(w http.ResponseWriter, r *http.Request) {
-	v := visit{site: s, w: w, r: r}
-	to := local(r.PostFormValue("to"))
-	given := strings.TrimSpace(r.PostFormValue("token"))
-	if _, err := s.client(given).Me(r.Context()); err != nil {
-		status := http.StatusServiceUnavailable
-		if proofhouse.KindOf(err) == proofhouse.Refused {
-			status = http.StatusForbidden
+var errNoScript = proofhouse.Errorf(proofhouse.Invalid, nil, "a passkey takes a script, which this browser did not run: come in with a token")
+
+// stranger is a visit of nobody in particular.
+func (s site) stranger(w http.ResponseWriter, r *http.Request) visit {
+	return visit{site: s, w: w, r: r}
+}
+
+// signInPage shows the ways in, and why the last one was none.
+func (s site) signInPage(w http.ResponseWriter, r *http.Request, to string, wrong error) {
+	is, status := page.SignIn{To: local(to)}, http.StatusOK
+	if wrong != nil {
+		is.Wrong, status = proofhouse.PublicOf(wrong), http.StatusForbidden
+		if k := proofhouse.KindOf(wrong); k != proofhouse.Refused && k != proofhouse.NotFound {
+			status = statusOf(k)
 		}
-		render(w, r, status, page.SignIn(v.frame("Sign in", ""), to, proofhouse.PublicOf(err)))
-		return
 	}
-	// No lifetime: it ends with the browser, and the token itself ends on its day.
-	http.SetCookie(w, &http.Cookie{Name: cookie, Value: given, Path: "/", HttpOnly: true, Secure: secure(r), SameSite: http.SameSiteStrictMode})
-	http.Redirect(w, r, to, http.StatusSeeOther)
+	f := s.stranger(w, r).frame("Sign in", "")
+	if options, ceremony, err := s.Door.AskPasskey(s.Now()); err == nil {
+		is.Passkey, f.Passkeys = page.Asked{Options: options, Ceremony: ceremony}, true
+		w.Header().Set("Content-Security-Policy", passkeyPolicy)
+	}
+	render(w, r, status, page.SignInPage(f, is))
+}
+
+// comeIn opens a session by how, and shows the ways in again if that fails.
+func (s site) comeIn(how func(*http.Request) (string, error)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+		session, err := how(r)
+		if err != nil {
+			s.signInPage(w, r, r.PostFormValue("to"), err)
+			return
+		}
+		s.opened(w, r, session)
+		http.Redirect(w, r, local(r.PostFormValue("to")), http.StatusSeeOther)
+	}
+}
+
+// opened gives a browser its session, and ends the one that it had: nobody goes on in the session of somebody else.
+func (s site) opened(w http.ResponseWriter, r *http.Request, opened string) {
+	if before := session(r); before != "" {
+		_ = s.Door.Leave(r.Context(), before, s.Now()) // it ends by itself
+	}
+	s.Wake()
+	// No lifetime: it ends with the browser, and the session itself by its own rules.
+	http.SetCookie(w, &http.Cookie{Name: cookie, Value: opened, Path: "/", HttpOnly: true, Secure: secure(r), SameSite: http.SameSiteStrictMode})
 }
 
 // secure says whether the browser came over TLS, which something in front of the house ends.
@@ -108,6 +180,36 @@ func secure(r *http.Request) bool {
 }
 
 func (s site) signOut(w http.ResponseWriter, r *http.Request) {
+	if had := session(r); had != "" {
+		if err := s.Door.Leave(r.Context(), had, s.Now()); err != nil {
+			s.stranger(w, r).problem(err) // the session is not ended, and the browser keeps it
+			return
+		}
+		s.Wake()
+	}
 	http.SetCookie(w, &http.Cookie{Name: cookie, Path: "/", MaxAge: -1, HttpOnly: true, Secure: secure(r), SameSite: http.SameSiteStrictMode})
 	http.Redirect(w, r, "/sign-in", http.StatusSeeOther)
+}
+
+func (s site) first(w http.ResponseWriter, r *http.Request) {
+	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+	o := policy.Organisation{ID: proofhouse.OrganisationID(r.PostFormValue("organisation")), Title: r.PostFormValue("organisation-title")}
+	p := policy.Person{Organisation: o.ID, ID: proofhouse.PersonID(r.PostFormValue("person")), Title: r.PostFormValue("person-title")}
+	session, token, err := s.Door.First(r.Context(), strings.TrimSpace(r.PostFormValue("code")), o, p, s.Now())
+	v := s.stranger(w, r)
+	if err != nil {
+		render(w, r, statusOf(proofhouse.KindOf(err)), page.First(v.frame("The first administrator", ""), proofhouse.PublicOf(err)))
+		return
+	}
+	s.opened(w, r, session)
+	v.me = p
+	render(w, r, http.StatusOK, page.Claimed(v.frame("You are the first administrator", ""), token))
+}
+
+// statusOf is what a kind is over HTTP.
+func statusOf(k proofhouse.Kind) int {
+	if s, ok := statuses[k]; ok {
+		return s.status
+	}
+	return http.StatusInternalServerError
 }

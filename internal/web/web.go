@@ -1,6 +1,7 @@
-// Package web is the house's pages, for people with a browser and without JavaScript. Each page asks the house's API, in this
-// process, with the token of who looks, so that no page shows more and no form does more than the API would. It
-// promises that nothing that anybody wrote runs, loads or leads out: there is no script, no style of a page's own, and no request to elsewhere.
+// Package web is the house's pages, for people with a browser, who need JavaScript for passkeys and nothing else. Each page asks the
+// house's API, in this process, with the session of who looks, so that no page shows more and no form does more than the API would. It
+// promises that nothing that anybody wrote runs, loads or leads out: there is no script but the house's own file, no style of a page's
+// own, and no request to elsewhere.
 package web
 
 import (
@@ -18,29 +19,35 @@ import (
 	"proofhouse/internal/web/page"
 )
 
-//go:embed static/style.css
+//go:embed static/style.css static/passkey.js
 var static embed.FS
 
 // House is what the pages are of.
 type House struct {
-	// API is the house's API, under /v1/.
+	// API is the house's API, under /v1/, where a browser's session stands for a token.
 	API http.Handler
+	// Door opens sessions.
+	Door Door
+	// Wake tells the sequencer that there is something for the log.
+	Wake func()
 	// Checkpoint is the public log's newest, nil where nothing is in it, and LogKey its key.
 	Checkpoint func(ctx context.Context) []byte
 	LogKey     string
 	Now        func() time.Time
 }
 
-// contentPolicy lets in the house's own style sheet and nothing else.
-const contentPolicy = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+// contentPolicy lets in the house's own style sheet and nothing else, and passkeyPolicy the house's own script as well, on the pages that
+// ask for passkeys.
+const (
+	contentPolicy = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+	passkeyPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
 
 // New is the pages of a house.
 func New(h House) http.Handler {
 	s := site{h, http.NewServeMux()}
 	s.mux.Handle("GET /static/", fixed(http.FileServerFS(static)))
-	s.public("GET /sign-in", s.signInPage)
-	s.public("POST /sign-in", s.signIn)
-	s.public("POST /sign-out", s.signOut)
+	s.sign()
 	s.public("GET /transparency", s.transparency)
 	s.docket()
 	s.findings()
@@ -95,7 +102,7 @@ func (s site) public(pattern string, do func(http.ResponseWriter, *http.Request)
 // page adds a page for who has signed in; the others are asked to.
 func (s site) page(pattern string, do func(visit) error) {
 	s.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
-		v := visit{site: s, w: w, r: r, client: s.client(token(r))}
+		v := visit{site: s, w: w, r: r, client: s.client(session(r))}
 		me, err := v.client.Me(r.Context())
 		if err != nil {
 			if r.Method == http.MethodGet && proofhouse.KindOf(err) == proofhouse.Refused {
@@ -166,8 +173,8 @@ func (v visit) to(path string) error {
 
 // somebody is a visit of whoever it is, signed in or not.
 func (s site) somebody(w http.ResponseWriter, r *http.Request) visit {
-	v := visit{site: s, w: w, r: r, client: s.client(token(r))}
-	if token(r) == "" {
+	v := visit{site: s, w: w, r: r, client: s.client(session(r))}
+	if session(r) == "" {
 		return v
 	}
 	if me, err := v.client.Me(r.Context()); err == nil {

@@ -116,3 +116,11 @@ type Token struct {
 	Version int64
 	Sealed  []byte
 }
+
+type Way struct {
+	ID      string
+	Hash    string
+	Person  []byte
+	Version int64
+	Sealed  []byte
+}

@@ -66,3 +66,6 @@ UPDATE setup SET used_at = sqlc.arg(used_at) WHERE hash = sqlc.arg(hash) AND use
 
 -- name: UsedSetups :one
 SELECT COUNT(*) FROM setup WHERE used_at <> 0;
+
+-- name: RemoveToken :exec
+DELETE FROM token WHERE id = sqlc.arg(id);

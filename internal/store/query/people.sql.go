@@ -345,6 +345,15 @@ func (q *Queries) Person(ctx context.Context, who []byte) (PersonRow, error) {
 	return i, err
 }
 
+const removeToken = `-- name: RemoveToken :exec
+DELETE FROM token WHERE id = $1
+`
+
+func (q *Queries) RemoveToken(ctx context.Context, id string) error {
+	_, err := q.db.ExecContext(ctx, removeToken, id)
+	return err
+}
+
 const token = `-- name: Token :one
 SELECT id, version, sealed FROM token WHERE id = $1
 `

@@ -1,0 +1,10 @@
+-- +goose Up
+-- The ways in which people sign in without a token: passkeys, and accounts elsewhere. hash is of what they are found by.
+CREATE TABLE way (
+    id      TEXT   NOT NULL PRIMARY KEY,
+    hash    TEXT   NOT NULL UNIQUE,
+    person  BYTEA  NOT NULL REFERENCES person (who),
+    version BIGINT NOT NULL,
+    sealed  BYTEA  NOT NULL
+);
+CREATE INDEX way_person ON way (person);
