@@ -1,7 +1,11 @@
 package app
 
 import (
+	"bytes"
+	"encoding/base64"
 	"io"
+	"maps"
+	"mime/multipart"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
@@ -73,6 +77,10 @@ func (b *browser) do(r *http.Request) at {
 		b.t.Fatal(err)
 	}
 	p := at{path: resp.Request.URL.RequestURI(), status: resp.StatusCode, header: resp.Header, text: string(text)}
+	// With the style sheet and nothing else, since a page has nothing else.
+	if style, err := os.Stat("../web/static/style.css"); err != nil || len(text)+int(style.Size()) > maxPage && p.header.Get("Content-Disposition") == "" {
+		b.t.Errorf("%s weighs %d bytes, and the style sheet %v (%v)", p.path, len(text), style, err)
+	}
 	for name, want := range map[string]string{
 		"Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
 		"X-Content-Type-Options":  "nosniff", "Referrer-Policy": "same-origin", "Cross-Origin-Opener-Policy": "same-origin",
@@ -103,7 +111,7 @@ func inert(t *testing.T, p at) {
 		}
 		switch n.Data {
 		case "html", "head", "meta", "title", "link", "body", "a", "header", "nav", "form", "button", "main", "footer", "p", "h1", "h2", "h3", "div", "section", "span", "strong", "em", "small", "br",
-			"table", "caption", "thead", "tbody", "tr", "th", "td", "ul", "ol", "li", "dl", "dt", "dd", "pre", "code", "time", "label", "input", "select", "option", "textarea", "fieldset", "legend", "details", "summary",
+			"aside", "table", "caption", "thead", "tbody", "tr", "th", "td", "ul", "ol", "li", "dl", "dt", "dd", "pre", "code", "time", "label", "input", "select", "option", "textarea", "fieldset", "legend", "details", "summary",
 			"svg", "rect", "line", "path", "circle", "text", "g":
 		default:
 			t.Errorf("%s has a <%s>", p.path, n.Data)
@@ -130,45 +138,74 @@ func attr(n *html.Node, key string) string {
 	return ""
 }
 
-// form is the page's form that is sent to action, or nil.
-func (p at) form(action string) *html.Node {
+// form is the page's form that is sent to action and has the fields, or nil.
+func (p at) form(action string, fields ...string) *html.Node {
 	if p.Node == nil {
 		return nil
 	}
 	for n := range p.Descendants() {
-		if n.Data == "form" && attr(n, "action") == action {
+		if n.Data != "form" || attr(n, "action") != action {
+			continue
+		}
+		has := map[string]bool{}
+		for field := range n.Descendants() {
+			has[attr(field, "name")] = true
+		}
+		if !slices.ContainsFunc(fields, func(f string) bool { return !has[f] }) {
 			return n
 		}
 	}
 	return nil
 }
 
+// filled are the values with the form's hidden ones.
+func (b *browser) filled(p at, action string, values url.Values) url.Values {
+	b.t.Helper()
+	form := p.form(action, slices.Collect(maps.Keys(values))...)
+	if form == nil {
+		b.t.Fatalf("%s (%d) has no form that is sent to %s with %v", p.path, p.status, action, values)
+	}
+	all := maps.Clone(values)
+	if all == nil {
+		all = url.Values{}
+	}
+	for n := range form.Descendants() {
+		if name := attr(n, "name"); n.Data == "input" && attr(n, "type") == "hidden" && !all.Has(name) {
+			all.Set(name, attr(n, "value"))
+		}
+	}
+	return all
+}
+
 // send fills a form of the page in and sends it, as a person could: it has to have every field.
 func (b *browser) send(p at, action string, values url.Values) at {
 	b.t.Helper()
-	form := p.form(action)
-	if form == nil {
-		b.t.Fatalf("%s (%d) has no form that is sent to %s", p.path, p.status, action)
-	}
-	filled := url.Values{}
-	fields := map[string]bool{}
-	for n := range form.Descendants() {
-		name := attr(n, "name")
-		if name == "" {
-			continue
+	return b.post(action, b.filled(p, action, values), nil)
+}
+
+// upload is send for a form with files.
+func (b *browser) upload(p at, action string, values url.Values) at {
+	b.t.Helper()
+	var body bytes.Buffer
+	w := multipart.NewWriter(&body)
+	for name, v := range b.filled(p, action, values) {
+		f, err := w.CreateFormFile(name, "a\"b/../c")
+		if err == nil {
+			_, err = io.WriteString(f, v[0])
 		}
-		fields[name] = true
-		if n.Data == "input" && attr(n, "type") == "hidden" {
-			filled.Set(name, attr(n, "value"))
+		if err != nil {
+			b.t.Fatal(err)
 		}
 	}
-	for name, v := range values {
-		if !fields[name] {
-			b.t.Errorf("the form of %s has no field %s", action, name)
-		}
-		filled[name] = v
+	if err := w.Close(); err != nil {
+		b.t.Fatal(err)
 	}
-	return b.post(action, filled, nil)
+	r, err := http.NewRequestWithContext(b.t.Context(), http.MethodPost, b.url+action, &body)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", w.FormDataContentType())
+	return b.do(r)
 }
 
 // post sends a form from nowhere.
@@ -191,6 +228,9 @@ func (p at) says(words ...string) bool {
 
 // hostile is what somebody may write where others read it.
 const hostile = `<script src="//evil.example/x.js"></script><img src=x onerror=alert(1)><a href="https://evil.example">"'<style>*{display:none}</style>`
+
+// maxPage is how much a page may weigh with all that it loads, in bytes.
+const maxPage = 300_000
 
 // TestPages opens every page in every role and in every wrong one, and sends every form, without JavaScript.
 func TestPages(t *testing.T) {
@@ -248,6 +288,9 @@ func (s *served) pagesByRole(t *testing.T, id proofhouse.CaseID, f clearing.Find
 		"/project?purl=" + project:                {read: "otto eve al", refused: "carl pat"},
 		"/packets/" + string(packet):              {read: "otto eve al"},
 		"/packets/" + string(packet) + "/archive": {read: "otto eve", refused: "al"},
+		"/cases/new":                              {read: strings.Join(everybody, " ")}, "/access": {read: strings.Join(everybody, " ")}, "/settings": {read: strings.Join(everybody, " ")},
+		"/findings/new": {read: strings.Join(everybody, " ")}, "/findings/export": {read: strings.Join(everybody, " ")},
+		"/settings/organisations/lab": {read: "ann ada bob rita al"}, "/settings/organisations/none": {read: "ann rita al"},
 		"/nothing": {},
 	} {
 		for _, who := range everybody {
@@ -294,27 +337,37 @@ func (s *served) forms(t *testing.T, id proofhouse.CaseID, found []clearing.Find
 		}
 	}
 
-	// A case of its own, whose developer announces a release and withdraws.
-	c, err := s.as("ada").Open(t.Context(), wire.Open{OpenCase: docket.OpenCase{Codename: "heron", Variants: []string{"v"}}, Profile: "institute"}, "")
-	if err != nil {
-		t.Fatal(err)
+	// A case of its own, whose developer opens it, announces a release and withdraws.
+	ada := s.browser(t, "ada")
+	opening := ada.get("/cases/new")
+	if p := ada.send(opening, "/cases", url.Values{"codename": {"No Codename"}, "variants": {"v"}, "profile": {"institute"}}); p.status != http.StatusUnprocessableEntity {
+		t.Errorf("a codename that is none: %d", p.status)
 	}
-	ada, path := s.browser(t, "ada"), "/cases/"+string(c.ID)
-	if p := ada.send(ada.get(path), path+"/announce", url.Values{"date": {"soon"}}); p.status != http.StatusUnprocessableEntity || !p.says("Nothing was changed") {
+	open := url.Values{"codename": {"heron"}, "variants": {"deployed, reduced"}, "profile": {"institute"}}
+	opened := ada.send(opening, "/cases", open)
+	if p := ada.send(opening, "/cases", open); opened.status != http.StatusOK || p.path != opened.path {
+		t.Errorf("opened twice: %d, %s and %s", opened.status, opened.path, p.path)
+	}
+	path := opened.path
+	if p := ada.send(ada.get(path), path+"/acts/announce", url.Values{"date": {"soon"}}); p.status != http.StatusUnprocessableEntity || !p.says("Nothing was changed") {
 		t.Errorf("no date: %d", p.status)
 	}
-	if p := ada.send(ada.get(path), path+"/announce", url.Values{"date": {"2031-01-02"}}); p.status != http.StatusOK || !p.says("The release is announced") {
+	if p := ada.send(ada.get(path), path+"/acts/announce", url.Values{"date": {"2031-01-02"}}); p.status != http.StatusOK || !p.says("The release is announced") {
 		t.Errorf("announced: %d", p.status)
 	}
-	if p := ada.send(ada.get(path), path+"/withdraw", nil); p.status != http.StatusUnprocessableEntity {
-		t.Errorf("withdrawn without a word that it is meant: %d", p.status)
+	asked2 := ada.send(ada.get(path), path+"/acts/withdraw", nil)
+	if c, err := s.as("ada").Case(t.Context(), proofhouse.CaseID(strings.TrimPrefix(path, "/cases/"))); err != nil || !c.Withdrawn.IsZero() || !asked2.says("All access of the body") {
+		t.Errorf("withdrawn without being asked once more: %v %v", c.Withdrawn, err)
 	}
-	if p := ada.send(ada.get(path), path+"/withdraw", url.Values{"confirm": {"yes"}}); p.status != http.StatusOK || !p.says("The review has ended") || p.form(path+"/withdraw") != nil || p.form(path+"/announce") == nil {
+	if p := ada.send(asked2, path+"/acts/withdraw", nil); p.status != http.StatusOK || !p.says("The review has ended") || p.form(path+"/acts/announce") == nil || p.form(path+"/acts/withdraw") == nil || p.form(path+"/acts/ask") != nil {
 		t.Errorf("withdrawn: %d", p.status)
 	}
-	if p := s.browser(t, "rita").get("/cases/" + string(id)); p.form("/cases/"+string(id)+"/withdraw") != nil {
-		t.Error("the registrar is offered the developer's withdrawal")
+	if p := s.browser(t, "rita").get("/cases/" + string(id)); p.form("/cases/"+string(id)+"/acts/withdraw") != nil || p.form("/cases/"+string(id)+"/acts/join") == nil {
+		t.Error("the registrar is offered the developer's withdrawal, or not its own acts")
 	}
+	s.reviewInPages(t)
+	s.partnerInPages(t)
+	s.settingsInPages(t)
 
 	// The bug of two findings: kept apart and put together again, and its packet.
 	otto, cluster := s.browser(t, "otto"), "/findings/"+string(found[0])
@@ -349,7 +402,7 @@ func (s *served) forms(t *testing.T, id proofhouse.CaseID, found []clearing.Find
 func (s *served) crossOrigin(t *testing.T, id proofhouse.CaseID) {
 	ada := s.browser(t, "ada")
 	for _, h := range []http.Header{{"Sec-Fetch-Site": {"cross-site"}}, {"Sec-Fetch-Site": {"same-site"}}, {"Origin": {"https://evil.example"}}, {"Origin": {"null"}}} {
-		for _, path := range []string{"/sign-in", "/sign-out", "/cases/" + string(id) + "/withdraw", "/cases/" + string(id) + "/announce", "/packets"} {
+		for _, path := range []string{"/sign-in", "/sign-out", "/cases/" + string(id) + "/acts/withdraw", "/cases/" + string(id) + "/acts/announce", "/packets", "/cases"} {
 			if p := ada.post(path, url.Values{"confirm": {"yes"}, "date": {"2031-01-02"}}, h); p.status != http.StatusForbidden {
 				t.Errorf("%s with %v: %d", path, h, p.status)
 			}
@@ -358,13 +411,13 @@ func (s *served) crossOrigin(t *testing.T, id proofhouse.CaseID) {
 	if c, err := s.as("ada").Case(t.Context(), id); err != nil || !c.Withdrawn.IsZero() {
 		t.Errorf("withdrawn by another site: %v %v", c.Withdrawn, err)
 	}
-	if p := s.browser(t, "").post("/cases/"+string(id)+"/withdraw", url.Values{"confirm": {"yes"}}, nil); p.status != http.StatusForbidden {
+	if p := s.browser(t, "").post("/cases/"+string(id)+"/acts/withdraw", url.Values{"confirm": {"yes"}}, nil); p.status != http.StatusForbidden {
 		t.Errorf("withdrawn by nobody: %d", p.status)
 	}
-	if p := s.browser(t, "rita").post("/cases/"+string(id)+"/withdraw", url.Values{"confirm": {"yes"}}, nil); p.status != http.StatusForbidden {
+	if p := s.browser(t, "rita").post("/cases/"+string(id)+"/acts/withdraw", url.Values{"confirm": {"yes"}}, nil); p.status != http.StatusForbidden {
 		t.Errorf("withdrawn by the registrar: %d", p.status)
 	}
-	if p := s.browser(t, "pat").post("/cases/"+string(id)+"/withdraw", url.Values{"confirm": {"yes"}}, nil); p.status != http.StatusNotFound {
+	if p := s.browser(t, "pat").post("/cases/"+string(id)+"/acts/withdraw", url.Values{"confirm": {"yes"}}, nil); p.status != http.StatusNotFound {
 		t.Errorf("withdrawn by a stranger: %d", p.status)
 	}
 	// The cookie: out of scripts' reach, sent from nowhere else, and over TLS alone where there is TLS.
@@ -389,5 +442,241 @@ func TestStyle(t *testing.T) {
 		if strings.Contains(string(b), word) {
 			t.Errorf("the style sheet has %s", word)
 		}
+	}
+}
+
+// openCases are cases in several states, for a docket that has something to show.
+func (s *served) openCases(t *testing.T) {
+	t.Helper()
+	for i, name := range []string{"heron", "kestrel", "plover", "wren"} {
+		c, err := s.as("ada").Open(t.Context(), wire.Open{OpenCase: docket.OpenCase{Codename: name, Variants: []string{"deployed"}}, Profile: "institute"}, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i > 0 {
+			s.do(t, "rita", c.ID, docket.Accept{})
+		}
+		if i > 1 {
+			s.do(t, "ada", c.ID, docket.Lend{Grant: "body", To: "institute"})
+		}
+		if i > 2 {
+			s.do(t, "ada", c.ID, docket.Withdraw{})
+		}
+	}
+}
+
+// reviewInPages takes a case from its opening to a determination and a reconsideration, in browsers without JavaScript, signed with keys that stay outside.
+func (s *served) reviewInPages(t *testing.T) {
+	t.Helper()
+	in := map[string]*browser{}
+	for _, who := range []string{"ada", "rita", "otto", "carl", "eve", "pat"} {
+		in[who] = s.browser(t, who)
+	}
+	opened := in["ada"].send(in["ada"].get("/cases/new"), "/cases", url.Values{"codename": {"swift"}, "variants": {"canary-variant"}, "profile": {"institute"}})
+	path := opened.path
+	id := proofhouse.CaseID(strings.TrimPrefix(path, "/cases/"))
+	do := func(who, act string, v url.Values) at {
+		t.Helper()
+		p := in[who].send(in[who].get(path), path+"/acts/"+act, v)
+		if p.status != http.StatusOK || !p.says("stands in the record as event") {
+			t.Fatalf("%s: %s: %d at %s: %s", who, act, p.status, p.path, p.text)
+		}
+		return p
+	}
+	sign := func(who, act string, v url.Values) at {
+		t.Helper()
+		draft := in[who].send(in[who].get(path), path+"/acts/"+act, v)
+		if draft.status != http.StatusOK || !draft.says("Nothing is done yet") {
+			t.Fatalf("%s: draft of %s: %d: %s", who, act, draft.status, draft.text)
+		}
+		if p := in[who].send(draft, path+"/acts/"+act, url.Values{"signature": {"!"}}); !p.says("That is no signature") {
+			t.Errorf("%s: no signature: %d", act, p.status)
+		}
+		filled := v
+		filled.Set("save", "yes")
+		text := in[who].post(path+"/acts/"+act, filled, nil)
+		if text.header.Get("Content-Disposition") != `attachment; filename="to-sign"` {
+			t.Fatalf("the text of %s: %v", act, text.header)
+		}
+		wrong, err := docket.SignText([]byte(text.text+" "), s.keys[who])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p := in[who].send(draft, path+"/acts/"+act, url.Values{"signature": {base64.StdEncoding.EncodeToString(wrong.Bytes)}}); p.status != http.StatusUnprocessableEntity || !p.says("Nothing was changed") {
+			t.Errorf("%s: a signature over something else: %d", act, p.status)
+		}
+		right, err := docket.SignText([]byte(text.text), s.keys[who])
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := in[who].send(draft, path+"/acts/"+act, url.Values{"signature": {base64.StdEncoding.EncodeToString(right.Bytes)}})
+		if p.status != http.StatusOK || !p.says("stands in the record as event") {
+			t.Fatalf("%s: %s: %d: %s", who, act, p.status, p.text)
+		}
+		return p
+	}
+	do("rita", "accept", nil)
+	for person, role := range map[string]string{"eve@institute": "evaluator", "otto@institute": "authority", "carl@cyber-centre": "consultee"} {
+		do("rita", "join", url.Values{"person": {person}, "role": {role}})
+	}
+	do("ada", "offer", url.Values{"marking": {"TLP:AMBER"}, "retention": {"90"}, "share": {"yes"}})
+	do("rita", "agree", url.Values{"version": {"1"}})
+	do("ada", "ask", nil)
+	for _, who := range []string{"ada", "otto", "carl"} {
+		pem, err := s.keys[who].PublicKey().PEM()
+		if err != nil {
+			t.Fatal(err)
+		}
+		do(who, "name-key", url.Values{"key": {strings.ReplaceAll(string(pem), "\n", "\r\n")}})
+	}
+	s.do(t, "rita", id, docket.Register{Criteria: houseCriteria(), Salt: docket.Salt{1}})
+	sign("ada", "countersign", url.Values{"version": {"1"}})
+	do("ada", "lend", url.Values{"grant": {"body"}, "organisation": {"institute"}})
+	do("rita", "pause", nil)
+	do("ada", "resume", nil)
+	s.do(t, "eve", id, docket.StartRun{Run: "run-swift", Registration: 1, Manifest: houseCriteria().As(docket.Cell{Variant: "canary-variant", Agent: "baseline"})})
+	s.do(t, "eve", id, docket.FinishRun{Run: "run-swift", Evidence: proofhouse.DigestOf(nil), Tally: docket.Tally{Solved: 10, Samples: 100}})
+	do("rita", "consult", url.Values{"organisation": {"cyber-centre"}})
+	if p := in["ada"].get(path); p.form(path+"/acts/answer") != nil || p.form(path+"/acts/determine") != nil {
+		t.Error("the developer is offered to answer or to determine")
+	}
+	sign("carl", "answer", url.Values{"view": {string(docket.Dissents)}, "reason": {hostile}})
+	sign("otto", "determine", url.Values{"outcome": {string(docket.NotCovered)}, "version": {"1"}})
+	if p := in["otto"].get(path); !p.says("not covered", "1 of the consulted dissented") {
+		t.Error("the determination or the dissent is not shown")
+	}
+	do("ada", "reconsider", url.Values{"reason": {hostile}})
+	// To end access is asked about once more, and what was chosen is still there.
+	once := in["ada"].send(in["ada"].get(path), path+"/acts/end", url.Values{"grant": {"body"}})
+	if c, err := s.as("ada").Case(t.Context(), id); err != nil || len(c.State.Live) != 1 || !once.says("This access to the model ends at once", "body") {
+		t.Errorf("ended without being asked once more: %v %v", c.State, err)
+	}
+	if p := in["ada"].send(once, path+"/acts/end", nil); p.status != http.StatusOK || !p.says("stands in the record") {
+		t.Errorf("ended: %d", p.status)
+	}
+	// Each is refused to whoever is in another role, and unknown to whoever is in none.
+	for who, want := range map[string]int{"pat": http.StatusNotFound, "eve": http.StatusForbidden} {
+		for act := range map[string]string{"accept": "", "ask": "", "withdraw": "", "announce": "", "agree": "", "offer": "", "consult": "", "determine": "", "reconsider": "", "lend": ""} {
+			p := in[who].post(path+"/acts/"+act, url.Values{"confirm": {"yes"}, "date": {"2031-01-02"}, "version": {"1"}, "reason": {"r"}, "marking": {"TLP:RED"}, "outcome": {string(docket.Covered)}}, nil)
+			if p.status != want {
+				t.Errorf("%s does %s: %d, not %d", who, act, p.status, want)
+			}
+		}
+	}
+}
+
+// partnerInPages has a partner read what it may use, be refused by a criterion and appeal, bring a finding, and take it back.
+func (s *served) partnerInPages(t *testing.T) {
+	t.Helper()
+	c, err := s.as("ada").Open(t.Context(), wire.Open{OpenCase: docket.OpenCase{Codename: "lark", Variants: []string{"secret-variant"}}, Profile: "us-order"}, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pat := s.browser(t, "pat")
+	if p := pat.get("/access"); !p.says("You are a partner in no case") {
+		t.Error("an empty portal does not say so")
+	}
+	for _, m := range []proofhouse.Actor{{Organisation: "bank", Person: "pat", Role: proofhouse.Partner}} {
+		s.do(t, "ada", c.ID, docket.Join{Member: m})
+	}
+	s.do(t, "ada", c.ID, docket.Share{Grant: "bank", To: "bank"})
+	if p := pat.get("/access"); !p.says("lark", "until the developer ends it", "OPENAI_BASE_URL") || strings.Contains(p.text, "secret-variant") {
+		t.Errorf("the portal: %s", p.text)
+	}
+	if p := pat.get("/cases/" + string(c.ID)); p.status != http.StatusOK || strings.Contains(p.text, "secret-variant") || p.form("/cases/"+string(c.ID)+"/acts/withdraw") != nil {
+		t.Errorf("a partner's page of the case: %d %s", p.status, p.text)
+	}
+	s.do(t, "ada", c.ID, docket.Unshare{Grant: "bank"})
+	if p := pat.get("/access"); !p.says("ended") || p.says("until the developer ends it") {
+		t.Error("the portal does not say that access has ended")
+	}
+	packed, err := clearing.PackFolder(example + "target")
+	if err != nil {
+		t.Fatal(err)
+	}
+	report := url.Values{"purl": {project + "@1.0"}, "title": {hostile}, "description": {"a\r\nb"}, "ai": {"none"}, "target": {string(packed)}, "proof": {"Nyyyyyyyyyyyyyyyy"}}
+	got := pat.upload(pat.get("/findings/new"), "/findings", report)
+	if got.status != http.StatusOK || !strings.HasPrefix(got.path, "/findings/finding-") || !got.says("It waits for the desk") {
+		t.Fatalf("brought: %d %s", got.status, got.text)
+	}
+	if again := pat.upload(pat.get("/findings/new"), "/findings", report); again.path != got.path {
+		t.Errorf("brought twice: %s and %s", got.path, again.path)
+	}
+	report.Set("proof", "")
+	if p := pat.upload(pat.get("/findings/new"), "/findings", report); p.status != http.StatusUnprocessableEntity || !p.says("Nothing was changed") {
+		t.Errorf("without a proof: %d", p.status)
+	}
+	if p := pat.get("/findings/export"); !p.says(strings.TrimPrefix(got.path, "/findings/")) || p.header.Get("Content-Disposition") != `attachment; filename="findings.jsonl"` || strings.Contains(p.text, "cyber-centre") {
+		t.Errorf("exported: %v %s", p.header, p.text)
+	}
+	if p := s.browser(t, "carl").get(got.path); p.status != http.StatusNotFound {
+		t.Errorf("another finder reads it: %d", p.status)
+	}
+	once := pat.send(got, got.path+"/withdraw", nil)
+	if !once.says("It cannot be undone") {
+		t.Errorf("taken back: %d %s", once.status, once.text)
+	}
+	if p := pat.send(once, got.path+"/withdraw", nil); p.status != http.StatusOK || !p.says("withdrawn") || p.form(got.path+"/withdraw") != nil {
+		t.Errorf("taken back: %d", p.status)
+	}
+}
+
+// settingsInPages has an administrator make an organisation and a person with a role and a token, end both, and tries the same as others.
+func (s *served) settingsInPages(t *testing.T) {
+	t.Helper()
+	ann := s.browser(t, "ann")
+	made := ann.send(ann.get("/settings"), "/settings/organisations", url.Values{"organisation": {"hospital"}, "title": {"Saint Mary of the Fields"}})
+	if made.path != "/settings/organisations/hospital" || made.status != http.StatusOK {
+		t.Fatalf("an organisation: %d %s", made.status, made.path)
+	}
+	made = ann.send(made, "/settings/people", url.Values{"person": {"hanna"}, "title": {"Hanna"}})
+	token := ann.send(made, "/settings/tokens", url.Values{"days": {"3"}})
+	if token.status != http.StatusOK || !token.says("shown this once") {
+		t.Fatalf("a token: %d %s", token.status, token.text)
+	}
+	secret := ""
+	for n := range token.Descendants() {
+		if n.Data == "pre" {
+			secret = n.FirstChild.Data
+		}
+	}
+	s.tokens["hanna"] = secret
+	hanna := s.browser(t, "hanna")
+	if p := hanna.get("/settings"); !p.says("hanna@hospital") || strings.Contains(p.text, secret) {
+		t.Error("the settings of a newcomer")
+	}
+	if p := ann.send(ann.get(made.path), "/settings/person", url.Values{"role": {"coordinator"}, "do": {"give-role"}}); p.status != http.StatusOK || !p.says("coordinator") {
+		t.Errorf("a role: %d", p.status)
+	}
+	own := hanna.send(hanna.get("/settings"), "/settings/tokens", url.Values{"label": {"mine"}, "days": {"0"}})
+	if own.status != http.StatusUnprocessableEntity {
+		t.Errorf("a token for no day: %d", own.status)
+	}
+	// What an administrator may, others may not, whatever they send.
+	for _, who := range []string{"pat", "hanna", "otto"} {
+		b := s.browser(t, who)
+		for path, v := range map[string]url.Values{
+			"/settings/organisations": {"organisation": {"mine"}, "title": {"m"}}, "/settings/people": {"organisation": {"hospital"}, "person": {"x"}, "title": {"x"}},
+			"/settings/person": {"name": {"hanna@hospital"}, "organisation": {"hospital"}, "do": {"give-role"}, "role": {"administrator"}}, "/settings/tokens": {"name": {"ann@institute"}, "days": {"3"}},
+		} {
+			if p := b.post(path, v, nil); p.status != http.StatusForbidden && p.status != http.StatusNotFound {
+				t.Errorf("%s sends %s: %d", who, path, p.status)
+			}
+		}
+		if p := b.get("/settings"); p.form("/settings/organisations") != nil {
+			t.Errorf("%s is offered to make an organisation", who)
+		}
+	}
+	once := ann.send(ann.get(made.path), "/settings/person", url.Values{"do": {"end"}})
+	if !once.says("All its tokens end at once") || hanna.get("/settings").status != http.StatusOK {
+		t.Errorf("ended without being asked once more: %d", once.status)
+	}
+	if p := ann.send(once, "/settings/person", url.Values{"do": {"end"}}); p.status != http.StatusOK || !strings.HasPrefix(hanna.get("/settings").path, "/sign-in") {
+		t.Errorf("ended: %d, and the account goes on", p.status)
+	}
+	trudy := s.browser(t, "trudy")
+	extra := trudy.send(trudy.get("/settings"), "/settings/tokens", url.Values{"label": {hostile[:90]}, "days": {"3"}})
+	if extra.status != http.StatusOK {
+		t.Errorf("a token of one's own: %d", extra.status)
 	}
 }

@@ -42,6 +42,7 @@ func (c *console) cases() *cobra.Command {
 			return docket.Leave{Member: m}, err
 		}),
 		c.caseKey(),
+		c.caseSign(),
 		c.act("ask CASE", "ask whether the model is covered, as its developer", "", 0, nil, plainAct(docket.Ask{})),
 		c.act("plan CASE DATE", "say when the release to partners is planned; 'none' takes it back", "", 1, nil, func(args []string) (docket.Act, error) {
 			if args[0] == "none" {

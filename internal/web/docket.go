@@ -3,7 +3,7 @@ package web
 import (
 	"net/http"
 	"strconv"
-	"time"
+	"strings"
 
 	"proofhouse/internal/api/wire"
 	"proofhouse/internal/docket"
@@ -11,28 +11,56 @@ import (
 	"proofhouse/internal/web/page"
 )
 
+// shownEvents is how many events a case's page shows at once.
+const shownEvents = 100
+
 // docket adds the pages of cases.
 func (s site) docket() {
 	s.page("GET /{$}", func(v visit) error {
 		q := v.r.URL.Query()
-		filter := page.Filter{State: q.Get("state"), Find: q.Get("find")}
+		filter := page.Filter{State: q.Get("state"), Find: q.Get("find"), Begun: q.Get("after") == ""}
 		list, err := v.client.List(v.r.Context(), wire.Query{State: filter.State, Find: filter.Find, After: q.Get("after")})
 		if err != nil {
 			return err
 		}
 		return v.show(page.Docket(v.frame("Docket", "docket"), list, filter))
 	})
+	s.page("GET /cases/new", func(v visit) error {
+		profiles, err := v.client.Profiles(v.r.Context())
+		if err != nil {
+			return err
+		}
+		return v.show(page.NewCase(v.frame("Open a case", "docket"), profiles.Profiles, proofhouse.Token(20)))
+	})
+	s.page("POST /cases", func(v visit) error {
+		f, err := v.form()
+		if err != nil {
+			return err
+		}
+		open := wire.Open{OpenCase: docket.OpenCase{Codename: f.text("codename"), Variants: strings.FieldsFunc(f.Get("variants"), func(r rune) bool { return r == ',' || r == ' ' })}, Profile: f.text("profile")}
+		// The form sent twice opens one case; mended and sent again it is another request.
+		c, err := v.client.Open(v.r.Context(), open, f.text("once")+"/"+proofhouse.DigestOf([]byte(strings.Join(append(open.Variants, open.Codename, open.Profile), "\n"))).Short())
+		if err != nil {
+			return err
+		}
+		return v.to("/cases/" + string(c.ID))
+	})
 	s.page("GET /cases/{case}", func(v visit) error {
 		c, err := v.client.Case(v.r.Context(), v.id())
 		if err != nil {
 			return err
 		}
+		q := v.r.URL.Query()
+		after := max(0, c.Version-shownEvents)
+		if n, err := strconv.Atoi(q.Get("after")); err == nil && n >= 0 {
+			after = n
+		}
 		// Not everybody may read what happened.
-		events, err := v.client.Events(v.r.Context(), c.ID, 0)
+		events, err := v.client.EventsPage(v.r.Context(), c.ID, after, shownEvents)
 		if k := proofhouse.KindOf(err); err != nil && k != proofhouse.Refused && k != proofhouse.NotFound {
 			return err
 		}
-		return v.show(page.Case(v.frame(c.Codename, "docket"), c, events, done[v.r.URL.Query().Get("done")]))
+		return v.show(page.Case(v.frame(c.Codename, "docket"), c, events, after, said(q)))
 	})
 	s.page("GET /cases/{case}/receipts/{seq}", func(v visit) error {
 		seq, err := strconv.Atoi(v.r.PathValue("seq"))
@@ -45,36 +73,10 @@ func (s site) docket() {
 		}
 		return v.file("receipt-"+strconv.Itoa(seq), b)
 	})
-	s.page("POST /cases/{case}/withdraw", func(v visit) error {
-		if v.r.PostFormValue("confirm") != "yes" {
-			return proofhouse.Errorf(proofhouse.Invalid, nil, "to withdraw ends all access of the body at once: tick the box to say that you mean it")
-		}
-		return v.act(docket.Withdraw{}, "withdrawn")
-	})
-	s.page("POST /cases/{case}/announce", func(v visit) error {
-		day, err := time.Parse(time.DateOnly, v.r.PostFormValue("date"))
-		if err != nil {
-			return proofhouse.Errorf(proofhouse.Invalid, err, "a date is like 2026-12-31")
-		}
-		return v.act(docket.Announce{Date: day}, "announced")
-	})
-}
-
-// done are the sentences that a page shows after something was done.
-var done = map[string]string{
-	"withdrawn": "The review has ended. No access of the body is left.",
-	"announced": "The release is announced.",
+	s.acts()
 }
 
 func (v visit) id() proofhouse.CaseID { return proofhouse.CaseID(v.r.PathValue("case")) }
-
-// act does an act in a case and shows the case again.
-func (v visit) act(a docket.Act, what string) error {
-	if _, err := v.client.Do(v.r.Context(), v.id(), a, wire.Options{}); err != nil {
-		return err
-	}
-	return v.to("/cases/" + string(v.id()) + "?done=" + what)
-}
 
 // file sends a file to be saved, never as what its writer called it.
 func (v visit) file(name string, b []byte) error {

@@ -51,6 +51,8 @@ func New(h House) http.Handler {
 	s.public("GET /transparency", s.transparency)
 	s.docket()
 	s.findings()
+	s.portal()
+	s.settings()
 	s.public("/", func(w http.ResponseWriter, r *http.Request) {
 		s.somebody(w, r).problem(proofhouse.Errorf(proofhouse.NotFound, nil, "there is no such page"))
 	})
@@ -147,6 +149,7 @@ var statuses = map[proofhouse.Kind]struct {
 	proofhouse.Refused:     {http.StatusForbidden, "Refused", "Somebody in another role may do it, or nobody may at this time."},
 	proofhouse.Conflict:    {http.StatusConflict, "Somebody was first", "Look at the page again, and decide anew."},
 	proofhouse.Invalid:     {http.StatusUnprocessableEntity, "That cannot be taken", "Go back, mend it and send it again: what you wrote is still there."},
+	proofhouse.Integrity:   {http.StatusUnprocessableEntity, "That does not fit together", "Sign the text as the page gives it, with the key that you named last in the case."},
 	proofhouse.Limit:       {http.StatusTooManyRequests, "That is too much", "Send less, or later."},
 	proofhouse.Unavailable: {http.StatusServiceUnavailable, "Not at this moment", "Try again in a minute."},
 }

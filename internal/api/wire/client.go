@@ -96,7 +96,7 @@ func (c Client) Do(ctx context.Context, id proofhouse.CaseID, a docket.Act, opts
 	}
 	name := a.Kind().Name()
 	if _, signed := (docket.Case{}).ToSign(docket.Event{Act: a}); signed && opts.Sign != nil {
-		text, err := send[Text](ctx, c, path+"/texts/"+name+query, a, nil)
+		text, err := c.Text(ctx, id, a, opts.As)
 		if err != nil {
 			return Done{}, err
 		}
@@ -121,12 +121,26 @@ func (c Client) Do(ctx context.Context, id proofhouse.CaseID, a docket.Act, opts
 	return send[Done](ctx, c, path+"/acts/"+name+query, a, h)
 }
 
+// Text is what is signed to do an act that somebody signs, in a role or in the first that may.
+func (c Client) Text(ctx context.Context, id proofhouse.CaseID, a docket.Act, as proofhouse.Role) (Text, error) {
+	query := ""
+	if as != "" {
+		query = "?" + url.Values{"as": {string(as)}}.Encode()
+	}
+	return send[Text](ctx, c, "/v1/cases/"+url.PathEscape(string(id))+"/texts/"+a.Kind().Name()+query, a, nil)
+}
+
 // MaxEvents is how many events Events gives at most.
 const MaxEvents = 1000
 
 // Events are the case's events after one of them, at most MaxEvents.
 func (c Client) Events(ctx context.Context, id proofhouse.CaseID, after int) ([]Event, error) {
-	e, err := get[Events](ctx, c, "/v1/cases/"+url.PathEscape(string(id))+"/events", url.Values{"after": {strconv.Itoa(after)}, "limit": {strconv.Itoa(MaxEvents)}})
+	return c.EventsPage(ctx, id, after, MaxEvents)
+}
+
+// EventsPage are the case's events after one of them, at most limit.
+func (c Client) EventsPage(ctx context.Context, id proofhouse.CaseID, after, limit int) ([]Event, error) {
+	e, err := get[Events](ctx, c, "/v1/cases/"+url.PathEscape(string(id))+"/events", url.Values{"after": {strconv.Itoa(after)}, "limit": {strconv.Itoa(limit)}})
 	return e.Events, err
 }
 

@@ -11,7 +11,11 @@ import (
 func query(name, value string) string { return url.Values{name: {value}}.Encode() }
 
 func nextCases(f Filter, after string) string {
-	return url.Values{"state": {f.State}, "find": {f.Find}, "after": {after}}.Encode()
+	v := url.Values{"state": {f.State}, "find": {f.Find}}
+	if after != "" {
+		v.Set("after", after)
+	}
+	return v.Encode()
 }
 
 func nextFindings(state clearing.State, project, after string) string {

@@ -1,0 +1,186 @@
+package app
+
+import (
+	"context"
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+
+	"proofhouse/internal/api/wire"
+	"proofhouse/internal/clearing"
+)
+
+// axe is axe-core, which looks for what keeps people with disabilities out.
+//
+//go:embed testdata/axe/axe.min.js
+var axe string
+
+// patience is how long a browser may take for one thing on a busy machine.
+const patience = 3 * time.Minute
+
+// screens are the ways in which every page is looked at.
+var screens = []struct {
+	name          string
+	width, height int64
+	scheme        string
+}{{"phone-light", 375, 800, "light"}, {"phone-dark", 375, 800, "dark"}, {"wide-light", 1400, 900, "light"}, {"wide-dark", 1400, 900, "dark"}}
+
+// TestBrowser opens the pages in Chromium, has axe-core look at each, dark and light, narrow and wide, and writes pictures. .ci/browser runs it in a
+// network that has nothing but loopback; PROOFHOUSE_PICTURES is where the pictures go, and without it the test is left out.
+func TestBrowser(t *testing.T) {
+	dir := os.Getenv("PROOFHOUSE_PICTURES")
+	if dir == "" {
+		t.Skip("PROOFHOUSE_PICTURES says where pictures of pages go: .ci/browser sets it")
+	}
+	s := serveHouse(t, t.TempDir(), "")
+	pages := s.pictured(t)
+	ctx := chromium(t)
+	var mu sync.Mutex
+	chromedp.ListenTarget(ctx, func(e any) {
+		if r, ok := e.(*network.EventRequestWillBeSent); ok && !strings.HasPrefix(r.Request.URL, s.url+"/") && !strings.HasPrefix(r.Request.URL, "data:") { // of the browser's own: the sign in a field for dates
+			mu.Lock()
+			defer mu.Unlock()
+			t.Errorf("%s is asked for by %s", r.Request.URL, r.DocumentURL)
+		}
+	})
+	who := ""
+	for _, p := range pages {
+		if p.who != who {
+			who = p.who
+			s.signIn(t, ctx, who)
+		}
+		for _, screen := range screens {
+			see(t, ctx, s.url+p.path, filepath.Join(dir, "page-"+p.name+"-"+screen.name+".png"), screen.width, screen.height, screen.scheme)
+		}
+	}
+}
+
+// chromium is a tab of Debian's browser.
+func chromium(t *testing.T) context.Context {
+	t.Helper()
+	opts := append(chromedp.DefaultExecAllocatorOptions[:],
+		chromedp.ExecPath("/usr/bin/chromium"), chromedp.UserDataDir(t.TempDir()),
+		chromedp.NoSandbox, // which root cannot have
+		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true),
+		// The default of 20 s is too short where the machine is busy.
+		chromedp.WSURLReadTimeout(patience),
+	)
+	alloc, stop := chromedp.NewExecAllocator(t.Context(), opts...)
+	t.Cleanup(stop)
+	ctx, stop := chromedp.NewContext(alloc)
+	t.Cleanup(stop)
+	if err := chromedp.Run(ctx, network.Enable()); err != nil {
+		t.Fatal(err)
+	}
+	return ctx
+}
+
+// doing is chromedp.Run with patience.
+func doing(t *testing.T, ctx context.Context, what string, actions ...chromedp.Action) {
+	t.Helper()
+	ctx, stop := context.WithTimeout(ctx, patience)
+	defer stop()
+	if err := chromedp.Run(ctx, actions...); err != nil {
+		t.Fatalf("%s: %v", what, err)
+	}
+}
+
+// signIn signs in with the form; "" signs out.
+func (s *served) signIn(t *testing.T, ctx context.Context, who string) {
+	t.Helper()
+	doing(t, ctx, "forgetting who it was", network.ClearBrowserCookies())
+	if who == "" {
+		return
+	}
+	// The page after it is waited for by what only it has: the form to sign out.
+	doing(t, ctx, who+" signs in", chromedp.Navigate(s.url+"/sign-in"), chromedp.WaitVisible("#token", chromedp.ByID), chromedp.SendKeys("#token", s.tokens[who]+"\r", chromedp.ByID),
+		chromedp.WaitVisible(`form[action="/sign-out"]`, chromedp.ByQuery))
+}
+
+// unfold is every form of a page as it looks when somebody wants it.
+const unfold = `document.querySelectorAll("details").forEach(d => d.open = true)`
+
+// see opens a page, has axe look at it, holds it to the screen's width and takes a picture.
+func see(t *testing.T, ctx context.Context, url, picture string, width, height int64, scheme string) {
+	t.Helper()
+	name := strings.TrimSuffix(filepath.Base(picture), ".png")
+	var found string
+	var png []byte
+	var wide bool
+	doing(t, ctx, name,
+		chromedp.EmulateViewport(width, height), emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}),
+		chromedp.Navigate(url), chromedp.WaitVisible("#main", chromedp.ByID),
+		chromedp.Evaluate(unfold, nil),
+		chromedp.Evaluate(`document.documentElement.scrollWidth > innerWidth`, &wide),
+		chromedp.Evaluate(axe+";0", nil),
+		chromedp.Evaluate(`axe.run({runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}).then(r => JSON.stringify(r.violations.map(v => [v.id, v.help, v.nodes.map(n => n.html)])))`,
+			&found, func(p *runtime.EvaluateParams) *runtime.EvaluateParams { return p.WithAwaitPromise(true) }),
+		chromedp.Evaluate(`document.querySelectorAll("details").forEach(d => d.open = false)`, nil),
+		chromedp.FullScreenshot(&png, 100),
+	)
+	if wide {
+		t.Errorf("%s is wider than its screen", name)
+	}
+	var violations [][]any
+	if err := json.Unmarshal([]byte(found), &violations); err != nil {
+		t.Fatalf("%s: %v: %s", name, err, found)
+	}
+	for _, v := range violations {
+		t.Errorf("%s: %s", name, fmt.Sprint(v...))
+	}
+	if err := os.WriteFile(picture, png, 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// pictured fills the house and says which pages are looked at, and as whom.
+func (s *served) pictured(t *testing.T) []struct{ name, who, path string } {
+	t.Helper()
+	s.finders(t)
+	id := s.review(t)
+	s.openCases(t)
+	list, err := s.as("ada").List(t.Context(), wire.Query{State: "open", Find: "kestrel"})
+	if err != nil || len(list.Cases) != 1 {
+		t.Fatal(list, err)
+	}
+	fresh := "/cases/" + string(list.Cases[0].ID)
+	brought := s.tenReports(t)
+	s.works(t, "")
+	f := clearing.FindingID(brought[1].Receipt)
+	packet := s.onePacket(t, f)
+	at := "/cases/" + string(id)
+	return []struct{ name, who, path string }{
+		{"sign-in", "", "/sign-in"},
+		{"transparency", "", "/transparency"},
+		{"docket", "rita", "/"},
+		{"case-registrar", "rita", at},
+		{"not-found", "rita", "/nothing"},
+		{"case-fresh", "rita", fresh},
+		{"docket-empty", "pat", "/"},
+		{"finding-finder", "carl", "/findings/" + string(f)},
+		{"case-developer", "ada", at},
+		{"case-new", "ada", "/cases/new"},
+		{"portal", "carl", "/access"},
+		{"finding-new", "carl", "/findings/new"},
+		{"case-authority", "otto", at},
+		{"findings", "otto", "/findings"},
+		{"cluster", "otto", "/findings/" + string(f) + "/cluster"},
+		{"projects", "otto", "/projects"},
+		{"project", "otto", "/project?purl=" + project},
+		{"packet", "otto", "/packets/" + string(packet)},
+		{"findings-empty", "ann", "/findings"},
+		{"settings", "ann", "/settings"},
+		{"people", "ann", "/settings/organisations/institute"},
+	}
+}
