@@ -248,7 +248,7 @@ func (h *House) handler() http.Handler {
 	mux.Handle("/v1/", cases)
 	mux.Handle("POST /v1/cases/{case}/artifacts", patient(cases))
 	mux.Handle("GET /log/", http.StripPrefix("/log/", publicLog(h.app.Config.dir("log"))))
-	mux.Handle("/", web.New(web.House{API: own, Door: h.door, Wake: h.sequencer.Wake, LogKey: h.LogKey(), Now: time.Now, Checkpoint: func(context.Context) []byte {
+	mux.Handle("/", web.New(web.House{API: own, Door: h.door, Runs: &runs{house: h}, Wake: h.sequencer.Wake, LogKey: h.LogKey(), Now: time.Now, Checkpoint: func(context.Context) []byte {
 		b, err := os.ReadFile(h.app.Config.dir("log", "checkpoint"))
 		if err != nil {
 			return nil // nothing was published yet

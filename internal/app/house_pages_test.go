@@ -81,8 +81,12 @@ func (b *browser) do(r *http.Request) at {
 	if style, err := os.Stat("../web/static/style.css"); err != nil || len(text)+int(style.Size()) > maxPage && p.header.Get("Content-Disposition") == "" {
 		b.t.Errorf("%s weighs %d bytes, and the style sheet %v (%v)", p.path, len(text), style, err)
 	}
+	contents := "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+	if strings.Contains(p.text, liveScript) {
+		contents += "; script-src 'self'; connect-src 'self'"
+	}
 	for name, want := range map[string]string{
-		"Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+		"Content-Security-Policy": contents,
 		"X-Content-Type-Options":  "nosniff", "Referrer-Policy": "same-origin", "Cross-Origin-Opener-Policy": "same-origin",
 	} {
 		if got := p.header.Get(name); got != want {
@@ -102,6 +106,9 @@ func (b *browser) do(r *http.Request) at {
 	return p
 }
 
+// liveScript is the one script that a page may have.
+const liveScript = `<script src="/static/live.js" defer></script>`
+
 // inert holds a page to what no stranger's words may add to it: script, style, or a way out of the house.
 func inert(t *testing.T, p at) {
 	t.Helper()
@@ -110,9 +117,13 @@ func inert(t *testing.T, p at) {
 			continue
 		}
 		switch n.Data {
+		case "script": // the house's own
+			if attr(n, "src") != "/static/live.js" || len(n.Attr) != 2 || n.FirstChild != nil {
+				t.Errorf("%s has a script %v", p.path, n.Attr)
+			}
 		case "html", "head", "meta", "title", "link", "body", "a", "header", "nav", "form", "button", "main", "footer", "p", "h1", "h2", "h3", "div", "section", "span", "strong", "em", "small", "br",
 			"aside", "table", "caption", "thead", "tbody", "tr", "th", "td", "ul", "ol", "li", "dl", "dt", "dd", "pre", "code", "time", "label", "input", "select", "option", "textarea", "fieldset", "legend", "details", "summary",
-			"svg", "rect", "line", "path", "circle", "text", "g":
+			"b", "i", "svg", "rect", "line", "path", "circle", "text", "g":
 		default:
 			t.Errorf("%s has a <%s>", p.path, n.Data)
 		}

@@ -18,6 +18,7 @@ import (
 	"proofhouse/internal/bench/external"
 	"proofhouse/internal/bench/react"
 	"proofhouse/internal/proofhouse"
+	"proofhouse/internal/web"
 )
 
 // RunRequest is what to measure.
@@ -130,6 +131,15 @@ func (a *App) perform(ctx context.Context, req RunRequest, chosen []bench.Task, 
 			return bench.Result{}, err
 		}
 		defer end()
+		folder, err := filepath.Abs(req.Out)
+		if err != nil {
+			return bench.Result{}, err
+		}
+		if err := a.place(placed{setup.Run, req.Review.Case, folder}); err != nil {
+			return bench.Result{}, err
+		}
+		setup.Steered = a.helm(setup.Run)
+		req.Review.Say("its live page is " + req.Review.Client.URL + web.RunPath(req.Review.Case, setup.Run))
 	}
 	watching, stop := context.WithCancel(ctx)
 	watched := make(chan struct{})

@@ -48,6 +48,7 @@ type folding struct {
 	last    Record
 	began   time.Time     // this part of the run
 	took    time.Duration // by the parts before
+	steered []Steered     // what was asked of this part of the run
 	order   []*sampleState
 	samples map[sampleKey]*sampleState
 }
@@ -64,6 +65,7 @@ func (f *folding) add(rec Record) error {
 	case rec.Open != nil:
 		return f.begin(rec, wrong)
 	case rec.Resumed != nil:
+		f.steered = nil // nobody asked anything of this part yet
 		f.head.Resumes++
 		f.took, f.began = f.took+f.part(), rec.At
 		f.head.Config.RunTime, f.opening.Config.RunTime = rec.Resumed.RunTime, rec.Resumed.RunTime
@@ -76,6 +78,9 @@ func (f *folding) add(rec Record) error {
 		return nil
 	case rec.Identity != nil:
 		f.head.Identity = append(f.head.Identity, *rec.Identity)
+		return nil
+	case rec.Steering != nil:
+		f.steered = append(f.steered, Steered{*rec.Steering, rec.At})
 		return nil
 	case rec.Finish != nil:
 		f.head.Status, f.head.Error, f.head.Completed = rec.Finish.Status, rec.Finish.Error, rec.At

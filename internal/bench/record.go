@@ -28,6 +28,7 @@ type Record struct {
 	Verdict  *Decision   `json:"verdict,omitempty"`  // the oracle's answer to one
 	End      *Ending     `json:"end,omitempty"`      // the attempt is over
 	Finish   *Finishing  `json:"finish,omitempty"`   // the run is over
+	Steering *Steering   `json:"steering,omitempty"` // somebody paused it, let it go on or stopped it
 
 	// Identity is an answer to whether the model is still the run's.
 	Identity *Identification `json:"identity,omitempty"`

@@ -48,6 +48,10 @@ type Setup struct {
 	// model, and makes that durable.
 	Expose func(ctx context.Context, task TaskFacts) error
 
+	// Steered, if not nil, is called once in a goroutine of its own, which Run waits for. Until ctx ends it may hand
+	// over what people ask of the run; what steer returned without an error is in the journal and in force.
+	Steered func(ctx context.Context, steer func(Steering) error)
+
 	// Folder is the output folder. It must be absent or empty, or, with
 	// Resume, that of the same run.
 	Folder string
@@ -75,6 +79,7 @@ type engine struct {
 	talks   *journal        // the steps of conversations, private; nil without a model
 	first   json.RawMessage // the first impression of the model; one goroutine at a time has it
 	ctx     context.Context // ends when the run is stopped
+	helm    helm
 
 	spending sync.Mutex // owns spent and asking
 	spent    Spent      // by all samples, earlier attempts included
@@ -122,8 +127,11 @@ func Run(ctx context.Context, setup Setup) (Result, error) {
 	for _, i := range state.head.Identity {
 		e.spent = e.spent.Plus(i.Spent)
 	}
+	ctx, e.helm.stop = context.WithCancel(ctx)
+	defer e.helm.stop()
 	e.ctx, e.cancel = context.WithCancelCause(ctx)
 	defer e.cancel(nil)
+	steered := e.beginSteering(ctx)
 	defer e.limitTime(state.took)()
 	unwatch := e.beginIdentity()
 
@@ -143,11 +151,15 @@ func Run(ctx context.Context, setup Setup) (Result, error) {
 			if e.ctx.Err() != nil {
 				break
 			}
-			group.Go(func() error { return e.sample(r) })
+			group.Go(func() error {
+				e.unheld()
+				return e.sample(r)
+			})
 		}
 	}
 	failed := group.Wait()
 	unwatch()
+	steered()
 	finish := Finishing{Status: "success"}
 	refusal := e.refused()
 	switch {

@@ -18,6 +18,8 @@ const (
 	ReadEvents   Action = "read events" // the whole record
 	ReadReport   Action = "read report"
 	ReadEvidence Action = "read evidence"
+	ReadRun      Action = "read a run"  // its samples and what was said in them
+	SteerRun     Action = "steer a run" // hold it back, let it go on, stop it
 	BreakGlass   Action = "break glass"
 	// Export, Unseal and Destroy need an Approval.
 	Export  Action = "export"

@@ -165,6 +165,12 @@ func rows() []row {
 	for _, tier := range []string{"authority", "developer", "partner", "public"} {
 		all = append(all, row{"read report, " + tier, ReadReport, always(Report{Case: taken, Tier: tier})})
 	}
+	run := Run{Case: taken, ID: "run-1", By: "eve@body"}
+	for _, what := range []Action{ReadRun, SteerRun} {
+		all = append(all, row{what.String(), what, always(run)}, row{what.String() + ", own", what, func(who Principal) Resource {
+			return Run{Case: taken, ID: "run-1", By: who.Person.Name()}
+		}})
+	}
 	evidence := Evidence{Case: taken, ID: "e", Compartment: "weights", Marking: proofhouse.Amber}
 	red := evidence
 	red.Marking = proofhouse.Red

@@ -76,7 +76,7 @@ func TestNever(t *testing.T) {
 		artifact := Artifact{Case: c, ID: "x", Compartment: compartment, Marking: marking, By: by, Held: c.Held, Approved: c.Approved}
 		var what Action
 		var on Resource
-		switch r.IntN(10) {
+		switch r.IntN(12) {
 		case 0:
 			what, on = View, c
 		case 1:
@@ -95,6 +95,10 @@ func TestNever(t *testing.T) {
 			what, on = ReadEvidence, Evidence{Case: c, ID: "x", Compartment: compartment, Marking: marking, By: by}
 		case 8:
 			what, on = Approve, asked
+		case 9:
+			what, on = ReadRun, Run{Case: c, ID: "run-1", By: by}
+		case 10:
+			what, on = SteerRun, Run{Case: c, ID: "run-1", By: by}
 		default:
 			what, on = ReadReport, Report{Case: c, Tier: pick(r, []string{"authority", "developer", "partner", "public"})}
 		}
@@ -119,14 +123,17 @@ func TestNever(t *testing.T) {
 		fresh := slices.Contains(p.House, HouseRegistrar) && p.Organisation == c.Body && !c.TakenUp
 		reads := what == View || what == ReadEvents || what == ReadEvidence
 		for reason, wrong := range map[string]bool{
-			"the account has ended":                  !p.Ended.IsZero(),
-			"a conflict of interest":                 conflict && !developer,
-			"no member, and no other reason":         len(roles) == 0 && (!glass || !reads) && (!fresh || what != View && what != Act("take up the case")),
-			"an auditor and evidence":                slices.Contains(roles, proofhouse.Auditor) && (what == ReadEvidence || what == Unseal),
+			"the account has ended":          !p.Ended.IsZero(),
+			"a conflict of interest":         conflict && !developer,
+			"no member, and no other reason": len(roles) == 0 && (!glass || !reads) && (!fresh || what != View && what != Act("take up the case")),
+			"an auditor and evidence":        slices.Contains(roles, proofhouse.Auditor) && (what == ReadEvidence || what == Unseal),
+			"another's run and none of its readers": (what == ReadRun || what == SteerRun) && by != p.Name() && !slices.ContainsFunc(roles, func(r proofhouse.Role) bool {
+				return r == proofhouse.Registrar && what == ReadRun || r == proofhouse.Evaluator || r == proofhouse.Authority && what == ReadRun
+			}),
 			"no clearance":                           (what == Unseal || what == ReadEvidence && !glass) && !cleared,
 			"who ran signs":                          what == Act("sign a determination") && slices.Contains(c.Ran, p.Name()),
 			"a hold":                                 what == Destroy && c.Held,
-			"through the glass":                      glass && !reads && !developer && what != ReadReport,
+			"through the glass":                      glass && !reads && !developer && what != ReadReport && what != ReadRun,
 			"who asked, or approved first, approves": what == Approve && (asked.Asker == p.Name() || asked.First == p.Name() || asked.What == BreakGlass),
 			"not two approvers":                      (what == Export || what == Unseal || what == Destroy) && !two(c.Approved, p.Name()),
 		} {
@@ -138,7 +145,7 @@ func TestNever(t *testing.T) {
 			return
 		}
 	}
-	for _, what := range []Action{View, ReadEvents, Export, Destroy, Unseal, ReadEvidence, Approve, ReadReport, Act("sign a determination"), Act("take up the case")} {
+	for _, what := range []Action{View, ReadEvents, Export, Destroy, Unseal, ReadEvidence, Approve, ReadReport, ReadRun, SteerRun, Act("sign a determination"), Act("take up the case")} {
 		if allowed[what] == 0 {
 			t.Errorf("%s was never allowed, so nothing was learnt of it", what)
 		}

@@ -57,6 +57,20 @@ func (r Report) entity() Entity {
 	return Entity{Type: "Report", ID: string(r.Case.ID) + "/" + r.Tier, Parents: []Entity{r.Case.entity()}, Attrs: Attrs{"tier": r.Tier}}
 }
 
+// Run is a run in a case, with its samples and what was said in them.
+type Run struct {
+	Case Case
+	ID   proofhouse.RunID
+	By   string // the name of who began it
+}
+
+func (Run) kind() string       { return "run" }
+func (r Run) inCase() *Case    { return &r.Case }
+func (Run) approval() Approval { return Approval{} }
+func (r Run) entity() Entity {
+	return Entity{Type: "Run", ID: string(r.Case.ID) + "/" + string(r.ID), Parents: []Entity{r.Case.entity()}, Attrs: Attrs{"by": r.By}}
+}
+
 // Evidence is a piece of evidence in a case that can be read as it is.
 type Evidence struct {
 	Case        Case

@@ -19,7 +19,7 @@ import (
 	"proofhouse/internal/web/page"
 )
 
-//go:embed static/style.css static/passkey.js
+//go:embed static
 var static embed.FS
 
 // House is what the pages are of.
@@ -33,6 +33,7 @@ type House struct {
 	// Checkpoint is the public log's newest, nil where nothing is in it, and LogKey its key.
 	Checkpoint func(ctx context.Context) []byte
 	LogKey     string
+	Runs       Runs
 	Now        func() time.Time
 }
 
@@ -53,6 +54,7 @@ func New(h House) http.Handler {
 	s.findings()
 	s.portal()
 	s.settings()
+	s.runs()
 	s.public("/", func(w http.ResponseWriter, r *http.Request) {
 		s.somebody(w, r).problem(proofhouse.Errorf(proofhouse.NotFound, nil, "there is no such page"))
 	})

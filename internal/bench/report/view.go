@@ -93,8 +93,17 @@ func newBar(in stat.Interval, at float64, known bool) bar {
 }
 
 func newView(runs []bench.Result, artifact func(proofhouse.Digest) ([]byte, error)) view {
+	r, v := runs[0], newFigures(runs)
+	for i, s := range r.Samples {
+		v.Samples = append(v.Samples, newSample(i+1, s, r, artifact))
+	}
+	return v
+}
+
+// newFigures is the view without the records of its samples.
+func newFigures(runs []bench.Result) view {
 	r := runs[0]
-	v := view{
+	return view{
 		Agent: label(r.Agent), Suite: label(r.Suite.Name), Run: label(string(r.Run)),
 		Status: status(r), Problem: line(r.Error),
 		Notes: notes(r), Head: newHeadline(r), Ways: ways(r), Counts: append(tallies(r), modelTallies(r)...),
@@ -108,10 +117,6 @@ func newView(runs []bench.Result, artifact func(proofhouse.Digest) ([]byte, erro
 		Long:    len(r.Samples) > maxPrinted,
 		Machine: machineFacts(r), Setup: append(setupFacts(r), modelFacts(r)...),
 	}
-	for i, s := range r.Samples {
-		v.Samples = append(v.Samples, newSample(i+1, s, r, artifact))
-	}
-	return v
 }
 
 func status(r bench.Result) word {

@@ -1,0 +1,181 @@
+package app
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+
+	"proofhouse/internal/bench"
+	"proofhouse/internal/bench/benchtest"
+	"proofhouse/internal/proofhouse"
+)
+
+// liveRun is a run under way that a case's page shows.
+type liveRun struct {
+	begun  chan bool   // a sample's agent has started
+	submit chan string // what the next one that works submits; "" ends its sample
+	result chan bench.Result
+}
+
+// runs begins the run run-1 of a case as `run --case` does in its own process, with tasks of which two go on side by side.
+func (s *served) runs(t *testing.T, id proofhouse.CaseID, agent string, tasks int) *liveRun {
+	t.Helper()
+	r := &liveRun{make(chan bool), make(chan string), make(chan bench.Result, 1)}
+	setup := benchtest.Setup(t.TempDir(), "run-1", tasks, benchtest.Agent{Called: agent, Do: func(ctx context.Context, x *bench.Session) error {
+		if err := x.Log("exec", hostile, map[string]any{"stdout": "\x1b[2J\u202egnp.exe" + hostile}); err != nil {
+			return err
+		}
+		r.begun <- true
+		for {
+			select {
+			case text := <-r.submit:
+				if text == "" {
+					return nil
+				}
+				if _, err := x.Submit(ctx, []byte(text)); err != nil {
+					return err
+				}
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+	}})
+	if err := s.app.place(placed{"run-1", id, setup.Folder}); err != nil {
+		t.Fatal(err)
+	}
+	ready := make(chan bool)
+	setup.Steered = func(ctx context.Context, steer func(bench.Steering) error) {
+		close(ready)
+		s.app.helm("run-1")(ctx, steer)
+	}
+	go func() {
+		got, err := bench.Run(t.Context(), setup)
+		if err != nil {
+			t.Error(err)
+		}
+		r.result <- got
+	}()
+	<-ready
+	for s.app.askRun(t.Context(), "run-1", nil) != nil {
+		if t.Context().Err() != nil {
+			t.Fatal("the run does not answer")
+		}
+	}
+	return r
+}
+
+// TestRunPage watches a run, pauses it, lets it go on and stops it, as each person of the house.
+func TestRunPage(t *testing.T) {
+	s := serveHouse(t, t.TempDir(), "")
+	s.populate(t)
+	id := s.review(t)
+	path := "/cases/" + string(id) + "/runs/run-1"
+	eve := s.browser(t, "eve")
+	if p := eve.get(path); p.status != http.StatusOK || !p.says("its journal is not in this house") || p.form(path+"/steer") != nil {
+		t.Errorf("a run that lies elsewhere: %d %s", p.status, p.text)
+	}
+	r := s.runs(t, id, hostile, 5)
+	<-r.begun
+	<-r.begun
+	r.submit <- "BREAK it"
+	r.submit <- "SURVIVE secretly"
+	r.submit <- ""
+	<-r.begun // the first is over, and the next begins
+
+	readers, steerers := strings.Fields("rita eve otto"), strings.Fields("eve")
+	for _, who := range []string{"ann", "rita", "eve", "otto", "ada", "bob", "carl", "pat", "al", "trudy"} {
+		b := s.browser(t, who)
+		p := b.get(path)
+		want := http.StatusNotFound
+		if slices.Contains(readers, who) {
+			want = http.StatusOK
+		}
+		if p.status != want || (p.status == http.StatusNotFound && p.says("run-1")) {
+			t.Errorf("%s reads the run: %d, want %d", who, p.status, want)
+		}
+		if may := p.form(path+"/steer") != nil; may != slices.Contains(steerers, who) {
+			t.Errorf("%s is offered to steer: %v", who, may)
+		}
+		if slices.Contains(steerers, who) {
+			continue
+		}
+		if slices.Contains(readers, who) {
+			want = http.StatusForbidden
+		}
+		if p := b.post(path+"/steer", url.Values{"what": {"pause"}}, nil); p.status != want {
+			t.Errorf("%s pauses the run: %d, want %d", who, p.status, want)
+		}
+		if p := b.post(path+"/stop", url.Values{"confirm": {"yes"}}, nil); p.status != want {
+			t.Errorf("%s stops the run: %d, want %d", who, p.status, want)
+		}
+		if want == http.StatusNotFound { // for the others it goes on
+			if p := b.get(path + "/stream"); p.status != want {
+				t.Errorf("%s hears of the run: %d", who, p.status)
+			}
+		}
+	}
+	if p := s.browser(t, "").get(path); p.path == path {
+		t.Error("nobody in particular reads a run")
+	}
+
+	p := eve.get(path)
+	if !p.says("1 of 5 samples scored", "2 under way, 2 to come", "under way", `aria-sort="ascending"`) {
+		t.Errorf("under way: %s", p.text)
+	}
+	if p.says("urviv") && !p.says(`<b>0</b><span>Inputs that also break the fixed build`) {
+		t.Error("a run under way tells of a survivor")
+	}
+	p = eve.send(p, path+"/steer", url.Values{"what": {"pause"}})
+	if p.status != http.StatusOK || !p.says("The run is paused", "It was in the run&#39;s journal after", "no sample begins", "eve@institute asked it to pause") {
+		t.Errorf("paused: %d %s", p.status, p.text)
+	}
+	r.submit <- ""
+	r.submit <- "" // the two under way come to their end, and no other begins
+	for p = eve.get(path); !p.says("3 of 5 samples scored"); p = eve.get(path) {
+	}
+	if !p.says("0 under way, 2 to come") {
+		t.Errorf("in a pause: %s", p.text)
+	}
+	p = eve.send(p, path+"/steer", url.Values{"what": {"go on"}})
+	if !p.says("The run goes on.") {
+		t.Errorf("going on: %s", p.text)
+	}
+	<-r.begun
+	<-r.begun
+	p = eve.get(path)
+	if refused := eve.post(path+"/stop", nil, nil); refused.status != http.StatusUnprocessableEntity {
+		t.Errorf("stopped without a tick: %d", refused.status)
+	}
+	if refused := eve.post(path+"/steer", url.Values{"what": {"explode"}}, nil); refused.status != http.StatusUnprocessableEntity {
+		t.Errorf("asked for anything: %d", refused.status)
+	}
+	p = eve.send(p, path+"/stop", url.Values{"confirm": {"yes"}})
+	if !p.says("The run stops.") {
+		t.Errorf("stopped: %s", p.text)
+	}
+	got := <-r.result
+	if got.Status != "cancelled" || got.Summary.Scored != 3 || got.Summary.Cancelled != 2 {
+		t.Errorf("stopped: %s, %+v", got.Status, got.Summary)
+	}
+	p = eve.get(path)
+	if !p.says("3 of 5 samples scored", "2 cancelled", "<strong>stopped</strong>") || p.form(path+"/steer") != nil {
+		t.Errorf("at its end: %s", p.text)
+	}
+	if stream := eve.get(path + "/stream"); stream.status != http.StatusOK || !stream.says("event: over\ndata: ") {
+		t.Errorf("the stream of a run that is over: %d %q", stream.status, stream.text)
+	}
+	for _, query := range []string{"?sort=took&down=1", "?show=solved", "?show=error", "?sort=nothing&page=99", "?page=-1&show=%22%3E%3Cscript%3E"} {
+		if p := eve.get(path + query); p.status != http.StatusOK || len(p.text) > 300<<10 {
+			t.Errorf("%s: %d, %d bytes", query, p.status, len(p.text))
+		}
+	}
+	if p := eve.get("/static/report.css"); !strings.HasPrefix(p.text, "@scope (.report) {") {
+		t.Errorf("the report's style: %.80q", p.text)
+	}
+	if p := eve.post(path+"/steer", url.Values{"what": {"pause"}}, nil); p.status != http.StatusServiceUnavailable {
+		t.Errorf("steering a run that is over: %d", p.status)
+	}
+}

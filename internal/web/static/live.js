@@ -1,0 +1,28 @@
+// Keeps the page of a run up to date: the house says that its journal has grown, and the page is asked for again. Without it a
+// link does the same.
+"use strict";
+(() => {
+  const live = document.querySelector("[data-stream]");
+  if (!live || !window.EventSource) return;
+  let busy = false, again = false;
+  const refresh = async () => {
+    if (busy) { again = true; return; }
+    busy = true;
+    try {
+      const answer = await fetch(location.href, { redirect: "error" });
+      if (answer.ok) {
+        const next = new DOMParser().parseFromString(await answer.text(), "text/html");
+        for (const part of document.querySelectorAll("[data-part]")) {
+          const fresh = next.getElementById(part.id);
+          // What somebody holds with the keyboard stays until they leave it.
+          if (fresh && !part.contains(document.activeElement)) part.replaceWith(document.importNode(fresh, true));
+        }
+      }
+    } catch { /* the next word of the house begins it anew */ }
+    busy = false;
+    if (again) { again = false; refresh(); }
+  };
+  const source = new EventSource(live.dataset.stream);
+  source.addEventListener("new", refresh);
+  source.addEventListener("over", () => { source.close(); refresh(); });
+})();
