@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"proofhouse/internal/proofhouse"
@@ -196,10 +197,20 @@ func (a *Artifacts) carryOut(path string) error {
 		return diskError(errors.Join(renamed, syncDir(a.head(compartment))))
 	}
 	// The recipient goes last and says that all went.
-	if err := errors.Join(os.RemoveAll(a.body(compartment)), remove(a.head(compartment, custodiansName))); err != nil {
+	if err := errors.Join(removeAll(a.body(compartment)), remove(a.head(compartment, custodiansName))); err != nil {
 		return diskError(err)
 	}
 	return diskError(errors.Join(syncDir(a.head(compartment)), remove(a.head(compartment, recipientName)), syncDir(a.head(compartment))))
+}
+
+// removeAll removes a folder into which a sealing that began before may still be writing: it is emptied again then. Nothing begins any more.
+func removeAll(dir string) error {
+	for range 100 {
+		if err := os.RemoveAll(dir); !errors.Is(err, syscall.ENOTEMPTY) {
+			return err
+		}
+	}
+	return os.RemoveAll(dir)
 }
 
 // carryOn carries to their end all destructions that were cut short.
