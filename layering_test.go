@@ -42,7 +42,7 @@ var imports = map[string][]string{
 	"clearing": {"target", "oracle", "vault", "ledger", "policy"},
 	"referral": {"target", "oracle", "vault", "ledger", "policy"},
 	"store":    {"*"}, "api": {"*"}, "app": {"*"},
-	"web": {"api", "docket", "clearing", "policy", "bench", "bench/report", "sandbox"}, // of api the messages, api/wire
+	"web": {"api", "docket", "clearing", "policy", "bench", "bench/report", "sandbox", "chat"}, // of api the messages, api/wire
 	"cli": {"*"},
 }
 

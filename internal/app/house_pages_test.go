@@ -121,7 +121,7 @@ func inert(t *testing.T, p at) {
 			if attr(n, "src") != "/static/live.js" || len(n.Attr) != 2 || n.FirstChild != nil {
 				t.Errorf("%s has a script %v", p.path, n.Attr)
 			}
-		case "html", "head", "meta", "title", "link", "body", "a", "header", "nav", "form", "button", "main", "footer", "p", "h1", "h2", "h3", "div", "section", "span", "strong", "em", "small", "br",
+		case "html", "head", "meta", "title", "link", "body", "a", "header", "nav", "form", "button", "main", "footer", "p", "h1", "h2", "h3", "h4", "div", "section", "span", "strong", "em", "small", "br",
 			"aside", "table", "caption", "thead", "tbody", "tr", "th", "td", "ul", "ol", "li", "dl", "dt", "dd", "pre", "code", "time", "label", "input", "select", "option", "textarea", "fieldset", "legend", "details", "summary",
 			"b", "i", "svg", "rect", "line", "path", "circle", "text", "g":
 		default:

@@ -213,6 +213,7 @@ func (r *runs) Run(ctx context.Context, who policy.Person, id proofhouse.CaseID,
 	}
 	out.Live = r.live(at)
 	out.Artifact = func(d proofhouse.Digest) ([]byte, error) { return bench.Artifact(at.Folder, d) }
+	out.Conversation = func(d proofhouse.Digest) (*bench.Conversation, error) { return bench.OpenConversation(at.Folder, d) }
 	out.Working = a.askRun(ctx, run, nil) == nil
 	if out.Working {
 		out.Pressure = pressure()

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -10,6 +11,7 @@ import (
 
 	"proofhouse/internal/bench"
 	"proofhouse/internal/bench/benchtest"
+	"proofhouse/internal/chat"
 	"proofhouse/internal/proofhouse"
 )
 
@@ -177,5 +179,84 @@ func TestRunPage(t *testing.T) {
 	}
 	if p := eve.post(path+"/steer", url.Values{"what": {"pause"}}, nil); p.status != http.StatusServiceUnavailable {
 		t.Errorf("steering a run that is over: %d", p.status)
+	}
+}
+
+// TestSamplePage reads what was said in a sample, whatever a model wrote, in every role.
+func TestSamplePage(t *testing.T) {
+	s := serveHouse(t, t.TempDir(), "")
+	s.populate(t)
+	id := s.review(t)
+	words := hostile + "\x1b[2J\u202egnp.exe http://evil.example/"
+	script := &benchtest.Script{Answers: []benchtest.Answer{{Text: words, Calls: []chat.ToolCall{benchtest.Call("1", words, map[string]string{"command": words})}}}}
+	setup := benchtest.Setup(t.TempDir(), "run-1", 2, benchtest.Agent{Called: "talker", Do: func(ctx context.Context, x *bench.Session) error {
+		all := []chat.Message{{Role: chat.System, Text: "find it"}}
+		if err := x.Say(all[0]); err != nil {
+			return err
+		}
+		for i := range 120 {
+			m := chat.Message{Role: chat.User, Text: fmt.Sprintf("line %d of the prompt", i)}
+			if err := x.Say(m); err != nil {
+				return err
+			}
+			all = append(all, m)
+		}
+		if _, err := x.Generate(ctx, chat.Request{Messages: all}); err != nil {
+			return err
+		}
+		if err := x.Log("exec", words, map[string]any{words: words}); err != nil {
+			return err
+		}
+		_, err := x.Submit(ctx, []byte("BREAK "+words))
+		return err
+	}})
+	setup.Model, setup.Config.Model = script, &bench.ModelConfig{Name: "heron", Protocol: "script"}
+	if err := s.app.place(placed{"run-1", id, setup.Folder}); err != nil {
+		t.Fatal(err)
+	}
+	if r, err := bench.Run(t.Context(), setup); err != nil || r.Status != "success" || r.Samples[0].Transcript == "" {
+		t.Fatal(r, err)
+	}
+	path := "/cases/" + string(id) + "/runs/run-1/samples/1"
+	for _, who := range []string{"rita", "eve", "otto", "ann", "ada", "carl", "pat", "al", "trudy"} {
+		want := http.StatusNotFound
+		if slices.Contains([]string{"rita", "eve", "otto"}, who) {
+			want = http.StatusOK
+		}
+		b := s.browser(t, who)
+		for _, at := range []string{path, path + "/steps/121"} {
+			if p := b.get(at); p.status != want {
+				t.Errorf("%s reads %s: %d, want %d", who, at, p.status, want)
+			}
+		}
+	}
+	eve := s.browser(t, "eve")
+	p := eve.get(path)
+	if !p.says("solved", "Lines 1 to 50 of 125", "said to the model (system)", "line 48 of the prompt", "To the first crash", "proofhouse oracle check demo/t0 OUT/artifacts/") || p.says("line 49 of the prompt") {
+		t.Errorf("the first page: %s", p.text)
+	}
+	last := eve.get(path + "?from=100")
+	if !last.says("100 tokens in and 10 out", `\x1b[2J\u202egnp.exe`, "submission 1: solved", "panic: runtime error") || strings.ContainsAny(last.text, "\x1b\u202e") {
+		t.Errorf("the last page: %s", last.text)
+	}
+	for n := range last.Descendants() { // an address that a model wrote leads nowhere
+		if n.Data == "a" && strings.Contains(attr(n, "href"), "evil") {
+			t.Errorf("leads to %s", attr(n, "href"))
+		}
+	}
+	if found := eve.get(path + "?find=line+77+of"); !found.says("It stands in the first line below", "line 77 of the prompt") || found.says("line 76 of the prompt") {
+		t.Errorf("found: %s", found.text)
+	}
+	if lost := eve.get(path + "?find=nowhere"); !lost.says("It stands nowhere further on.") {
+		t.Errorf("not found: %s", lost.text)
+	}
+	raw := eve.get(path + "/steps/121")
+	if raw.header.Get("Content-Disposition") != `attachment; filename="step-121.json"` || raw.header.Get("Content-Type") != "application/octet-stream" || !raw.says(`"stop_reason":"tool_calls"`) {
+		t.Errorf("as JSON: %v %s", raw.header, raw.text)
+	}
+	for _, at := range []string{"/samples/0", "/samples/3", "/samples/x", "/samples/1/steps/999", "/samples/1/steps/-1"} {
+		if p := eve.get("/cases/" + string(id) + "/runs/run-1" + at); p.status != http.StatusNotFound {
+			t.Errorf("%s: %d", at, p.status)
+		}
 	}
 }

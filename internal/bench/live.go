@@ -22,14 +22,21 @@ type Live struct {
 	mu    sync.Mutex // owns what follows
 	w     *watcher
 	fold  folding
-	at    int64                 // where the next record begins
-	lines map[sampleKey][]int64 // where the records of a sample's events begin
+	at    int64                     // where the next record begins
+	lines map[sampleKey][]linePlace // the records of a sample's events
 	state State
 	spent Spent
 	limit int // attempts that were refused for coming too fast
 	burn  []Burn
 	step  time.Duration // at least so much lies between two of burn
 	err   error         // the journal cannot be read any further
+}
+
+// linePlace is where an event stands, and what its record must follow.
+type linePlace struct {
+	off, seq int64
+	prev     proofhouse.Digest
+	at       time.Duration // since the sample's start
 }
 
 // State is a run at one moment.
@@ -77,7 +84,7 @@ func (s State) Paused() bool {
 func OpenLive(folder string, run proofhouse.RunID) *Live {
 	return &Live{
 		run: run, w: &watcher{name: filepath.Join(folder, journalName), reader: newJournalReader(nil)},
-		fold: folding{samples: map[sampleKey]*sampleState{}}, lines: map[sampleKey][]int64{},
+		fold: folding{samples: map[sampleKey]*sampleState{}}, lines: map[sampleKey][]linePlace{},
 	}
 }
 
@@ -140,7 +147,8 @@ func (l *Live) add(rec Record) error {
 	}
 	key := sampleKey{rec.Sample.Task, rec.Sample.Epoch}
 	if rec.Event != nil {
-		l.lines[key] = append(l.lines[key], l.at)
+		st := l.fold.samples[key]
+		l.lines[key] = append(l.lines[key], linePlace{l.at, rec.Seq - 1, rec.Prev, st.spent + rec.Event.At})
 		if m := rec.Event.Model; m != nil {
 			l.called(rec.At.Sub(l.fold.head.Started), *m)
 		}

@@ -32,6 +32,8 @@ type Run struct {
 	Live *bench.Live
 	// Artifact reads what the run kept, by digest.
 	Artifact func(proofhouse.Digest) ([]byte, error)
+	// Conversation finds the steps of a transcript that the run kept, by digest. The caller closes it.
+	Conversation func(proofhouse.Digest) (*bench.Conversation, error)
 	// Beside are other runs of the case.
 	Beside []*bench.Live
 	// Working says that a process works on it.
@@ -99,6 +101,7 @@ func (s site) runs() {
 		}
 		return v.stream()
 	})
+	s.samples()
 	s.page("POST /cases/{case}/runs/{run}/steer", func(v visit) error {
 		what := bench.Steer(v.r.PostFormValue("what"))
 		if what == bench.Stop {

@@ -45,6 +45,15 @@ func WriteParts(w io.Writer, runs []bench.Result, parts ...Part) error {
 	return err
 }
 
+// WriteRecord writes the record of one sample of a run, counted from 0, without its transcript: submissions, containment, what it took.
+func WriteRecord(w io.Writer, run bench.Result, sample int, artifact func(proofhouse.Digest) ([]byte, error)) error {
+	run = run.Public()
+	if err := page.ExecuteTemplate(w, "record", newSample(sample+1, run.Samples[sample], run, artifact)); err != nil {
+		return fmt.Errorf("writing a record: %w", err)
+	}
+	return nil
+}
+
 // Style is the report's style sheet for its pieces: it holds within elements of class "report" alone.
 func Style() string {
 	return "@scope (.report) {\n" + strings.ReplaceAll(style, ":root", ":scope") + "}\n"

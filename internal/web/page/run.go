@@ -301,6 +301,12 @@ func (v RunView) sorted(key string) string {
 	return "ascending"
 }
 
+// sample is where a sample's page is.
+func (v RunView) sample(s bench.Sample) templ.SafeURL {
+	i := slices.IndexFunc(v.State.Result.Samples, func(x bench.Sample) bool { return x.Task == s.Task && x.Epoch == s.Epoch })
+	return templ.SafeURL(v.Path + "/samples/" + strconv.Itoa(i+1))
+}
+
 // short is a task's name without its suite's.
 func (v RunView) short(s bench.Sample) string {
 	name := shown(strings.TrimPrefix(string(s.Task), v.State.Result.Suite.Name+"/"))
