@@ -171,8 +171,13 @@ func TestNever(t *testing.T) {
 		n := &never{t: t, p: Project{Purl: toyProject}, brought: map[FindingID]Finding{}, history: []string{fmt.Sprint("seed ", seed)}}
 		now := time.Date(2026, 11, 2, 9, 0, 0, 0, time.UTC)
 		people := []proofhouse.Actor{
-			{Role: proofhouse.Coordinator, Organisation: "body", Person: "cora"}, {Role: proofhouse.Coordinator, Organisation: "body", Person: "cora"}, machine, machine, machine,
-			{Role: proofhouse.Coordinator, Organisation: "body"}, {Role: proofhouse.Partner, Organisation: "bank", Person: "ada"}, {Role: proofhouse.Partner, Organisation: "insurer", Person: "ben"}, {},
+			{Role: proofhouse.Coordinator, Organisation: "body", Person: "cora"},
+			{Role: proofhouse.Coordinator, Organisation: "body", Person: "cora"},
+			machine, machine, machine,
+			{Role: proofhouse.Coordinator, Organisation: "body"},
+			{Role: proofhouse.Partner, Organisation: "bank", Person: "ada"},
+			{Role: proofhouse.Partner, Organisation: "insurer", Person: "ben"},
+			{},
 		}
 		d := func(word string, i int) proofhouse.Digest {
 			return proofhouse.DigestOf(fmt.Appendf(nil, "%s %d", word, i))
