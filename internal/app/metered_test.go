@@ -77,6 +77,10 @@ func TestMeterPutBack(t *testing.T) {
 			t.Fatal(err)
 		}
 		proved("half a line", true)
+		if err := os.WriteFile(s.app.gateLog(), whole, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		proved("half a line that was cut off", true)
 		record()
 		newest := copied()
 		proved("a longer record", true)
