@@ -171,7 +171,7 @@ func (s server) packets() {
 	}
 	add(s, operation{
 		method: "POST", path: "/v1/packets", id: "packets-make", summary: "Make the packet of a bug, to be read by a person", status: http.StatusCreated,
-		description: "For coordinators. Nothing goes out by it.",
+		description: "For coordinators who may read the proofs that it is of. Nothing goes out by it.",
 	}, func(ctx context.Context, who policy.Person, in makeIn) (*packetOut, error) {
 		p, err := s.coordinated(ctx, who, "finding", string(in.Body.Finding), policy.Coordinate(clearing.NameOf(clearing.Make{})))
 		if err != nil {
@@ -179,6 +179,9 @@ func (s server) packets() {
 		}
 		c, err := p.Cluster(in.Body.Finding)
 		if err != nil {
+			return nil, err
+		}
+		if err := s.mayProofs(who, p, c.Members); err != nil {
 			return nil, err
 		}
 		text, archive, patch, err := s.Clearing.Packet(ctx, p, c, in.Body.Contact)
@@ -195,22 +198,18 @@ func (s server) packets() {
 		if p, err = s.change(ctx, p.Purl, clearing.Event{By: coordinator(who), Act: a}); err != nil {
 			return nil, err
 		}
-		return s.packetView(ctx, p, a.ID)
+		return s.packetView(ctx, who, p, a.ID)
 	})
-	add(s, operation{method: "GET", path: "/v1/packets/{packet}", id: "packets-show", summary: "A packet with its text", description: "For coordinators and auditors; auditors read no text."},
+	add(s, operation{method: "GET", path: "/v1/packets/{packet}", id: "packets-show", summary: "A packet with its text", description: "For coordinators and auditors; the text is for coordinators who may read the proofs that it is of."},
 		func(ctx context.Context, who policy.Person, in PacketIn) (*packetOut, error) {
 			p, err := s.coordinated(ctx, who, "packet", string(in.Packet), policy.ReadProject)
 			if err != nil {
 				return nil, err
 			}
-			out, err := s.packetView(ctx, p, in.Packet)
-			if err == nil && s.mayIn(who, p, policy.Coordinate(clearing.NameOf(clearing.Release{}))) != nil {
-				out.Body.Letter = ""
-			}
-			return out, err
+			return s.packetView(ctx, who, p, in.Packet)
 		})
 	add(s, operation{
-		media: "application/zip", method: "GET", path: "/v1/packets/{packet}/archive", id: "packets-archive", summary: "What goes out with a packet", description: "For coordinators: letter, target, proof, patch and test.",
+		media: "application/zip", method: "GET", path: "/v1/packets/{packet}/archive", id: "packets-archive", summary: "What goes out with a packet", description: "For coordinators who may read the proofs that it is of: letter, target, proof, patch and test.",
 	}, func(ctx context.Context, who policy.Person, in PacketIn) (*fileOut, error) {
 		p, err := s.coordinated(ctx, who, "packet", string(in.Packet), policy.Coordinate(clearing.NameOf(clearing.Release{})))
 		if err != nil {
@@ -218,6 +217,9 @@ func (s server) packets() {
 		}
 		q, err := p.Packet(in.Packet)
 		if err != nil {
+			return nil, err
+		}
+		if err := s.mayProofs(who, p, q.Members); err != nil {
 			return nil, err
 		}
 		b, err := s.Clearing.File(ctx, p.Purl, q.Archive)
@@ -229,8 +231,19 @@ func (s server) packets() {
 	}
 	add(s, operation{
 		method: "POST", path: "/v1/packets/{packet}/release", id: "packets-release", summary: "Say that you send a packet",
-		description: "For coordinators. Refused while the project is closed or has had what it takes.",
+		description: "For coordinators who may read the proofs that it is of. Refused while the project is closed or has had what it takes.",
 	}, func(ctx context.Context, who policy.Person, in releaseIn) (*packetOut, error) {
+		p, err := s.coordinated(ctx, who, "packet", string(in.Packet), policy.Coordinate(clearing.NameOf(clearing.Release{})))
+		if err != nil {
+			return nil, err
+		}
+		q, err := p.Packet(in.Packet)
+		if err != nil {
+			return nil, err
+		}
+		if err := s.mayProofs(who, p, q.Members); err != nil {
+			return nil, err
+		}
 		return s.onPacket(ctx, who, in.Packet, clearing.Release{Packet: in.Packet})
 	})
 	type replyIn struct {
@@ -252,19 +265,37 @@ func (s server) onPacket(ctx context.Context, who policy.Person, id clearing.Pac
 	if p, err = s.change(ctx, p.Purl, clearing.Event{By: coordinator(who), Act: a}); err != nil {
 		return nil, err
 	}
-	return s.packetView(ctx, p, id)
+	return s.packetView(ctx, who, p, id)
 }
 
-func (s server) packetView(ctx context.Context, p clearing.Project, id clearing.PacketID) (*packetOut, error) {
+// mayProofs says whether who may read the proofs of findings: the packet of a bug tells what is in them.
+func (s server) mayProofs(who policy.Person, p clearing.Project, members []clearing.FindingID) error {
+	for _, id := range members {
+		f, err := p.Finding(id)
+		if err != nil {
+			return err
+		}
+		if err := s.Guard.Check(policy.Principal{Person: who}, policy.ReadProof, resource(f)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// packetView is a packet, with its letter for whoever may release it and read the proofs.
+func (s server) packetView(ctx context.Context, who policy.Person, p clearing.Project, id clearing.PacketID) (*packetOut, error) {
 	q, err := p.Packet(id)
 	if err != nil {
 		return nil, err
 	}
-	text, err := s.Clearing.File(ctx, p.Purl, q.Text)
-	if err != nil {
-		return nil, err
+	out := wire.PacketView{Packet: q, Project: p.Purl}
+	if s.mayIn(who, p, policy.Coordinate(clearing.NameOf(clearing.Release{}))) == nil && s.mayProofs(who, p, q.Members) == nil {
+		text, err := s.Clearing.File(ctx, p.Purl, q.Text)
+		if err != nil {
+			return nil, err
+		}
+		out.Letter = string(text)
 	}
-	out := wire.PacketView{Packet: q, Project: p.Purl, Letter: string(text)}
 	if q.Released.IsZero() {
 		out.Blocked = p.Blocked(s.Now())
 	}

@@ -326,6 +326,17 @@ func (s *served) onePacket(t *testing.T, id clearing.FindingID) clearing.PacketI
 	if seen, err := s.as("al").Packet(ctx, v.ID); err != nil || seen.Letter != "" {
 		t.Errorf("the auditor reads %q, %v", seen.Letter, err)
 	}
+	// eve looks after findings too, and may not read proofs that are marked TLP:RED: nor what a packet tells of them.
+	if seen, err := s.as("eve").Packet(ctx, v.ID); err != nil || seen.Letter != "" {
+		t.Errorf("a coordinator without the clearance reads %q, %v", seen.Letter, err)
+	}
+	_, making := s.as("eve").MakePacket(ctx, wire.NewPacket{Finding: id, Contact: "Eve <eve@institute.example>"})
+	_, releasing := s.as("eve").ReleasePacket(ctx, v.ID)
+	for what, err := range map[string]error{"makes": making, "releases": releasing, "fetches": s.as("eve").PacketArchive(ctx, v.ID, io.Discard)} {
+		if proofhouse.KindOf(err) != proofhouse.Refused || !strings.Contains(proofhouse.PublicOf(err), "TLP:RED") {
+			t.Errorf("a coordinator without the clearance %s a packet: %v", what, err)
+		}
+	}
 	if _, err := s.as("al").ReleasePacket(ctx, v.ID); proofhouse.KindOf(err) != proofhouse.Refused {
 		t.Errorf("the auditor releases: %v", err)
 	}

@@ -298,7 +298,7 @@ func (s *served) pagesByRole(t *testing.T, id proofhouse.CaseID, f clearing.Find
 		"/projects":                               {read: strings.Join(everybody, " ")}, // an empty list but for coordinators and auditors
 		"/project?purl=" + project:                {read: "otto eve al", refused: "carl pat"},
 		"/packets/" + string(packet):              {read: "otto eve al"},
-		"/packets/" + string(packet) + "/archive": {read: "otto eve", refused: "al"},
+		"/packets/" + string(packet) + "/archive": {read: "otto", refused: "eve al"}, // it is of a proof marked TLP:RED
 		"/cases/new":                              {read: strings.Join(everybody, " ")}, "/access": {read: strings.Join(everybody, " ")}, "/settings": {read: strings.Join(everybody, " ")},
 		"/findings/new": {read: strings.Join(everybody, " ")}, "/findings/export": {read: strings.Join(everybody, " ")},
 		"/settings/organisations/lab": {read: "ann ada bob rita al"}, "/settings/organisations/none": {read: "ann rita al"},
