@@ -27,9 +27,10 @@ build:
 	@CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/proofhouse
 	@echo "built $(BIN) ($$(du -h $(BIN) | cut -f1))"
 
-test: ## install what is missing and run all Go tests with the race detector
+test: ## install what is missing and run all Go tests with the race detector, and the long ones of docket without
 	@./install test
 	go test -race -timeout 30m ./...
+	go test -timeout 30m -run '^(TestWalk|TestHistories)$$' ./internal/docket # whole: with the race detector they are cut short
 
 check: ## vet, lint, tidy modules, generated files unchanged
 	@./install check
