@@ -27,10 +27,11 @@ build:
 	@CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/proofhouse
 	@echo "built $(BIN) ($$(du -h $(BIN) | cut -f1))"
 
-test: ## install what is missing and run all Go tests with the race detector, and the long ones of docket without
+test: ## install what is missing and run all Go tests with the race detector, and without it docket's long ones and 10,000 cases
 	@./install test
 	go test -race -timeout 30m ./...
 	go test -timeout 30m -run '^(TestWalk|TestHistories)$$' ./internal/docket # whole: with the race detector they are cut short
+	go test -timeout 30m -run '^$$' -bench '^BenchmarkList$$' -benchtime 1x ./internal/app # every page of 10,000 cases, on both databases
 
 check: ## vet, lint, tidy modules, generated files unchanged
 	@./install check
