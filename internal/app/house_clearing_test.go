@@ -615,7 +615,6 @@ func TestTAP(t *testing.T) {
 func TestSlowSender(t *testing.T) {
 	s := serveHouse(t, t.TempDir(), "")
 	s.finders(t)
-	r, w := io.Pipe()
 	ctx, stop := context.WithCancel(t.Context())
 	send := func(who string, body io.Reader) (int, error) {
 		req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url+"/v1/reports", body)
@@ -630,19 +629,32 @@ func TestSlowSender(t *testing.T) {
 		}
 		return resp.StatusCode, resp.Body.Close()
 	}
-	done := make(chan error, 1)
-	go func() {
-		_, err := send("pat", r) // of a length that it does not say
-		done <- err
-	}()
-	if _, err := io.WriteString(w, `{"purl":`); err != nil {
-		t.Fatal(err)
-	}
 	unsaid := func() io.Reader { return io.MultiReader(strings.NewReader("{}")) }
+	var w *io.PipeWriter
+	done := make(chan error, 1)
+	slow := func() {
+		var r *io.PipeReader
+		r, w = io.Pipe()
+		go func() {
+			_, err := send("pat", r) // of a length that it does not say
+			done <- err
+		}()
+		_, _ = io.WriteString(w, `{"purl":`) // what came of it, done tells
+	}
+	slow()
 	for status := 0; status != http.StatusTooManyRequests; {
 		var err error
 		if status, err = send("pat", unsaid()); err != nil {
 			t.Fatal(err)
+		}
+		select {
+		case err := <-done: // it came while a quick one was read, and is refused
+			if err != nil {
+				t.Fatal(err)
+			}
+			slow()
+			status = 0
+		default:
 		}
 	}
 	if status, err := send("carl", unsaid()); err != nil || status != http.StatusUnprocessableEntity {
