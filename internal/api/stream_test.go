@@ -26,7 +26,7 @@ func TestStream(t *testing.T) {
 		}
 		req.Header.Set("Authorization", "Bearer eve")
 		req.Header.Set("Last-Event-ID", last)
-		resp, err := http.DefaultClient.Do(req)
+		resp, err := http.DefaultClient.Do(req) //nolint:bodyclose // end closes it
 		if err != nil {
 			t.Fatal(err)
 		}
