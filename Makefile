@@ -29,7 +29,7 @@ build:
 
 test: ## install what is missing and run all Go tests with the race detector, and without it docket's long ones and 10,000 cases
 	@./install test
-	go test -race -timeout 30m ./...
+	go test -race -timeout 45m ./...
 	go test -timeout 30m -run '^(TestWalk|TestHistories)$$' ./internal/docket # whole: with the race detector they are cut short
 	go test -timeout 30m -run '^$$' -bench '^BenchmarkList$$' -benchtime 1x ./internal/app # every page of 10,000 cases, on both databases
 
