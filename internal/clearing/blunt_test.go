@@ -49,7 +49,7 @@ func (m mended) Observe(_ context.Context, input []byte, n int) (s oracle.Sight,
 func TestBlunt(t *testing.T) {
 	w := &mender{}
 	e := Exhibit{Proof: []byte("xE"), Signature: "overflow:f", Frames: []string{"f"}, Workshop: w}
-	other := func(says string) Other { return Other{Candidate: Candidate{Fix: toyPatch(says)}, Exhibit: e} }
+	other := func(says string) Other { return Other{Candidate: Candidate{Fix: toyPatch(says)}, Exhibit: e, Vetted: true} }
 	for _, c := range []struct {
 		fix    string
 		others []Other
@@ -59,7 +59,8 @@ func TestBlunt(t *testing.T) {
 		{"refuse", []Other{other("refuse it")}, false},
 		{"refuse", []Other{other("mend")}, true},
 		{"mend", []Other{other("refuse")}, false},
-		{"refuse", []Other{{Candidate: Candidate{Fix: toyPatch("mend")}, Exhibit: Exhibit{Proof: []byte("yE"), Signature: "overflow:g", Frames: []string{"g"}, Workshop: &mender{}}}}, true},
+		{"refuse", []Other{{Candidate: Candidate{Fix: toyPatch("mend")}, Exhibit: e}}, false}, // it is refused itself
+		{"refuse", []Other{{Candidate: Candidate{Fix: toyPatch("mend")}, Exhibit: Exhibit{Proof: []byte("yE"), Signature: "overflow:g", Frames: []string{"g"}, Workshop: &mender{}}, Vetted: true}}, true},
 	} {
 		out, err := CheckPatch(t.Context(), Candidate{Fix: toyPatch(c.fix)}, Trial{Exhibits: []Exhibit{e}, Benign: [][]byte{[]byte("word")}, Others: c.others})
 		if err != nil {

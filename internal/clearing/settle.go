@@ -214,7 +214,7 @@ func (s *settling) blunt(ctx context.Context, p *rival) (string, error) {
 		ours[answer(v.sight)] = true
 	}
 	for _, q := range s.all {
-		if q == p {
+		if q == p || !q.Vetted { // what is refused itself speaks against nothing
 			continue
 		}
 		same, err := s.same(ctx, p, q)
