@@ -211,15 +211,8 @@ func (s server) packets() {
 	add(s, operation{
 		media: "application/zip", method: "GET", path: "/v1/packets/{packet}/archive", id: "packets-archive", summary: "What goes out with a packet", description: "For coordinators who may read the proofs that it is of: letter, target, proof, patch and test.",
 	}, func(ctx context.Context, who policy.Person, in PacketIn) (*fileOut, error) {
-		p, err := s.coordinated(ctx, who, "packet", string(in.Packet), policy.Coordinate(clearing.NameOf(clearing.Release{})))
+		p, q, err := s.readable(ctx, who, in.Packet)
 		if err != nil {
-			return nil, err
-		}
-		q, err := p.Packet(in.Packet)
-		if err != nil {
-			return nil, err
-		}
-		if err := s.mayProofs(who, p, q.Members); err != nil {
 			return nil, err
 		}
 		b, err := s.Clearing.File(ctx, p.Purl, q.Archive)
@@ -233,15 +226,7 @@ func (s server) packets() {
 		method: "POST", path: "/v1/packets/{packet}/release", id: "packets-release", summary: "Say that you send a packet",
 		description: "For coordinators who may read the proofs that it is of. Refused while the project is closed or has had what it takes.",
 	}, func(ctx context.Context, who policy.Person, in releaseIn) (*packetOut, error) {
-		p, err := s.coordinated(ctx, who, "packet", string(in.Packet), policy.Coordinate(clearing.NameOf(clearing.Release{})))
-		if err != nil {
-			return nil, err
-		}
-		q, err := p.Packet(in.Packet)
-		if err != nil {
-			return nil, err
-		}
-		if err := s.mayProofs(who, p, q.Members); err != nil {
+		if _, _, err := s.readable(ctx, who, in.Packet); err != nil {
 			return nil, err
 		}
 		return s.onPacket(ctx, who, in.Packet, clearing.Release{Packet: in.Packet})
@@ -266,6 +251,19 @@ func (s server) onPacket(ctx context.Context, who policy.Person, id clearing.Pac
 		return nil, err
 	}
 	return s.packetView(ctx, who, p, id)
+}
+
+// readable is a packet that who may read whole, and so release.
+func (s server) readable(ctx context.Context, who policy.Person, id clearing.PacketID) (clearing.Project, clearing.Packet, error) {
+	p, err := s.coordinated(ctx, who, "packet", string(id), policy.Coordinate(clearing.NameOf(clearing.Release{})))
+	if err != nil {
+		return p, clearing.Packet{}, err
+	}
+	q, err := p.Packet(id)
+	if err == nil {
+		err = s.mayProofs(who, p, q.Members)
+	}
+	return p, q, err
 }
 
 // mayProofs says whether who may read the proofs of findings: the packet of a bug tells what is in them.
