@@ -412,6 +412,22 @@ func (s *served) forms(t *testing.T, id proofhouse.CaseID, found []clearing.Find
 // crossOrigin tries what another site's page could make a browser send, and what somebody could who is nobody here.
 func (s *served) crossOrigin(t *testing.T, id proofhouse.CaseID) {
 	ada := s.browser(t, "ada")
+	// A form of parts is held to its size too, before any of it could lie on a disk: what follows is not read.
+	for padding, want := range map[int]int{1: http.StatusNotFound, 11 << 20: http.StatusUnprocessableEntity} {
+		var b bytes.Buffer
+		m := multipart.NewWriter(&b)
+		_ = m.WriteField("padding", strings.Repeat("x", padding))
+		_ = m.WriteField("confirm", "yes")
+		_ = m.Close()
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url+"/cases/case-aaaaaaaaaaaaaaaa/runs/none/stop", &b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Content-Type", m.FormDataContentType())
+		if p := ada.do(r); p.status != want {
+			t.Errorf("a form with a part of %d bytes: %d, not %d", padding, p.status, want)
+		}
+	}
 	for _, h := range []http.Header{{"Sec-Fetch-Site": {"cross-site"}}, {"Sec-Fetch-Site": {"same-site"}}, {"Origin": {"https://evil.example"}}, {"Origin": {"null"}}} {
 		for _, path := range []string{"/sign-in", "/sign-out", "/cases/" + string(id) + "/acts/withdraw", "/cases/" + string(id) + "/acts/announce", "/packets", "/cases"} {
 			if p := ada.post(path, url.Values{"confirm": {"yes"}, "date": {"2031-01-02"}}, h); p.status != http.StatusForbidden {

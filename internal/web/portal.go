@@ -55,7 +55,7 @@ func (s site) portal() {
 		return v.show(page.NewFinding(v.frame("Bring a finding", "findings")))
 	})
 	filing := make(chan struct{}, 2) // their files are held in memory, and nowhere on a disk in the open
-	s.page("POST /findings", func(v visit) error {
+	s.sized("POST /findings", maxFiling, func(v visit) error {
 		select {
 		case filing <- struct{}{}:
 			defer func() { <-filing }()
@@ -65,7 +65,7 @@ func (s site) portal() {
 		if err := http.NewResponseController(v.w).SetReadDeadline(time.Now().Add(filingTime)); err != nil && !errors.Is(err, http.ErrNotSupported) {
 			return err
 		}
-		r, err := readFiling(http.MaxBytesReader(v.w, v.r.Body, maxFiling), v.r)
+		r, err := readFiling(v.r)
 		if err != nil {
 			return err
 		}
@@ -135,8 +135,7 @@ func (v visit) reason() string { return strings.Join(strings.Fields(v.r.PostForm
 func unix(s string) string { return strings.ReplaceAll(s, "\r\n", "\n") }
 
 // readFiling reads a report as a browser sends it. Its files stay in memory.
-func readFiling(body io.Reader, r *http.Request) (clearing.Report, error) {
-	r.Body = io.NopCloser(body)
+func readFiling(r *http.Request) (clearing.Report, error) {
 	parts, err := r.MultipartReader()
 	if err != nil {
 		return clearing.Report{}, proofhouse.Errorf(proofhouse.Invalid, err, "the form did not arrive whole")

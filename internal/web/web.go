@@ -103,9 +103,17 @@ func (s site) public(pattern string, do func(http.ResponseWriter, *http.Request)
 	s.mux.HandleFunc(pattern, do)
 }
 
+// maxPosted bounds what a form sends, in bytes: Go's own bound for forms without files, which holds for others here too, since
+// what is larger would lie on a disk in the open.
+const maxPosted = 10 << 20
+
 // page adds a page for who has signed in; the others are asked to.
-func (s site) page(pattern string, do func(visit) error) {
+func (s site) page(pattern string, do func(visit) error) { s.sized(pattern, maxPosted, do) }
+
+// sized is page for forms of another size.
+func (s site) sized(pattern string, most int64, do func(visit) error) {
 	s.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+		r.Body = http.MaxBytesReader(w, r.Body, most)
 		v := visit{site: s, w: w, r: r, client: s.client(session(r))}
 		me, err := v.client.Me(r.Context())
 		if err != nil {
