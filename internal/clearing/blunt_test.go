@@ -49,7 +49,9 @@ func (m mended) Observe(_ context.Context, input []byte, n int) (s oracle.Sight,
 func TestBlunt(t *testing.T) {
 	w := &mender{}
 	e := Exhibit{Proof: []byte("xE"), Signature: "overflow:f", Frames: []string{"f"}, Workshop: w}
-	other := func(says string) Other { return Other{Candidate: Candidate{Fix: toyPatch(says)}, Exhibit: e, Vetted: true} }
+	other := func(says string) Other {
+		return Other{Candidate: Candidate{Fix: toyPatch(says)}, Exhibit: e, Vetted: true}
+	}
 	for _, c := range []struct {
 		fix    string
 		others []Other
