@@ -7,6 +7,9 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -453,21 +456,24 @@ func pages(t *testing.T, database string, words [][]byte) {
 	}
 }
 
+// takenUp is a case that the body has taken up, with eve as its evaluator.
+func (s *served) takenUp(t *testing.T) proofhouse.CaseID {
+	t.Helper()
+	c, err := s.as("ada").Open(t.Context(), wire.Open{OpenCase: docket.OpenCase{Codename: "heron", Variants: []string{"deployed"}}, Profile: "institute"}, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.do(t, "rita", c.ID, docket.Accept{})
+	s.do(t, "rita", c.ID, docket.Join{Member: proofhouse.Actor{Organisation: "institute", Person: "eve", Role: proofhouse.Evaluator}})
+	return c.ID
+}
+
 // TestRunEndsWithAccess has a developer withdraw, and the house go away, while
 // runs go on in a case.
 func TestRunEndsWithAccess(t *testing.T) {
 	s := serveHouse(t, t.TempDir(), "")
 	s.populate(t)
-	open := func() proofhouse.CaseID {
-		c, err := s.as("ada").Open(t.Context(), wire.Open{OpenCase: docket.OpenCase{Codename: "heron", Variants: []string{"deployed"}}, Profile: "institute"}, "")
-		if err != nil {
-			t.Fatal(err)
-		}
-		s.do(t, "rita", c.ID, docket.Accept{})
-		s.do(t, "rita", c.ID, docket.Join{Member: proofhouse.Actor{Organisation: "institute", Person: "eve", Role: proofhouse.Evaluator}})
-		return c.ID
-	}
-	id := open()
+	id := s.takenUp(t)
 	if _, err := (&Review{Client: s.as("eve"), Case: id}).lent(t.Context(), RunRequest{}); proofhouse.KindOf(err) != proofhouse.Refused {
 		t.Errorf("a run without a grant: %v", err)
 	}
@@ -496,4 +502,47 @@ func TestRunEndsWithAccess(t *testing.T) {
 	if proofhouse.KindOf(context.Cause(ctx)) != proofhouse.Refused {
 		t.Errorf("without a house: %v", context.Cause(ctx))
 	}
+}
+
+// TestNoReceiptNoRun has a house whose public log does not answer: a run that is not
+// shown in the log is not entered in the case, and its model is not asked.
+func TestNoReceiptNoRun(t *testing.T) {
+	s := serveHouse(t, t.TempDir(), "")
+	s.populate(t)
+	id := s.takenUp(t)
+	s.do(t, "ada", id, docket.Lend{Grant: "body", To: "institute"})
+	house, err := url.Parse(s.url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pass, down := httputil.NewSingleHostReverseProxy(house), true
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if down && strings.Contains(r.URL.Path, "/receipts/") {
+			http.Error(w, "no log", http.StatusServiceUnavailable)
+			return
+		}
+		pass.ServeHTTP(w, r)
+	}))
+	defer front.Close()
+	r := &Review{Client: wire.Client{URL: front.URL, Token: s.tokens["eve"]}, Case: id, Variant: "deployed", Exploratory: true, Say: func(string) {}}
+	req := RunRequest{Agent: "baseline", Time: time.Minute, Epochs: 1}
+	if _, err := r.lent(t.Context(), req); err != nil {
+		t.Fatal(err)
+	}
+	runs := func() int {
+		c, err := s.as("eve").Case(t.Context(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(c.Runs)
+	}
+	if _, _, err := r.begin(t.Context(), nil, nil, req); err == nil || runs() != 0 {
+		t.Fatalf("a run without a receipt: %v, %d runs in the case", err, runs())
+	}
+	down = false
+	_, end, err := r.begin(t.Context(), nil, nil, req)
+	if err != nil || runs() != 1 || len(r.receipt) == 0 {
+		t.Fatalf("a run with one: %v, %d runs", err, runs())
+	}
+	end()
 }
