@@ -35,8 +35,9 @@ build:
 
 test: ## install what is missing and run all Go tests with the race detector, and without it the long ones and 10,000 cases
 	@./install test
-	go test $(RACE) -skip '^(TestPlanted|TestMatrixPruned|TestTenBecomeOne)$$' -timeout 45m ./...
+	go test $(RACE) -skip '^(TestPlanted|TestMatrixPruned|TestTenBecomeOne)$$' -timeout 45m $$(go list ./... | grep -v /planted$$)
 	CGO_ENABLED=0 go test -timeout 30m -run '^($(LONG))$$' ./internal/docket ./internal/clearing
+	CGO_ENABLED=0 go test -timeout 30m ./internal/clearing/planted
 	CGO_ENABLED=0 go test -timeout 30m -run '^$$' -bench '^BenchmarkList$$' -benchtime 1x ./internal/app # every page of 10,000 cases, on both databases
 
 check: export CGO_ENABLED = 0
