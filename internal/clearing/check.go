@@ -403,7 +403,10 @@ func (k *checker) variations(ctx context.Context) (StepResult, string, error) {
 		if err != nil {
 			return "", "", err
 		}
-		s, err := fixed.Observe(ctx, v.input, 1)
+		s, err := glance(ctx, fixed, v.input)
+		if err == nil && s.Broke() > 0 {
+			s, err = fixed.Observe(ctx, v.input, 1)
+		}
 		if err != nil {
 			return "", "", err
 		}

@@ -234,7 +234,7 @@ func (s *settling) blunt(ctx context.Context, p *rival) (string, error) {
 				break
 			}
 			s.matrix.Observed++
-			sight, err := b.program.Observe(ctx, v.input, 1)
+			sight, err := glance(ctx, b.program, v.input)
 			if err != nil {
 				return "", err
 			}

@@ -27,6 +27,8 @@ type seat struct {
 	side  target.Side
 	build target.Build
 	input input // the submission
+	// glance says to take the sanitizers' reports from the error stream.
+	glance bool
 
 	box    sandbox.Box
 	used   bool            // something ran in box since its start or its last reset
@@ -152,7 +154,10 @@ func (s *seat) env(nonce, log, canary string) []string {
 	env := append([]string(nil), s.build.Env...)
 	if s.lang != target.JavaScript {
 		for _, name := range []string{"ASAN_OPTIONS", "UBSAN_OPTIONS", "MSAN_OPTIONS"} {
-			options := fmt.Sprintf("symbolize=0:log_path=%s:log_exe_name=0:exitcode=%d:abort_on_error=0:halt_on_error=1:print_stacktrace=1", log, exitSanitizer)
+			options := fmt.Sprintf("symbolize=0:exitcode=%d:abort_on_error=0:halt_on_error=1:print_stacktrace=1", exitSanitizer)
+			if !s.glance {
+				options += ":log_path=" + log + ":log_exe_name=0"
+			}
 			if name == "ASAN_OPTIONS" {
 				options = "detect_leaks=0:allocator_may_return_null=1:" + options
 			}
@@ -204,7 +209,11 @@ func (s *seat) look(ctx context.Context, r *rawRun, log, canary string) error {
 			r.result.Limit = boundFiles
 		}
 	}
-	if r.result.Exit == exitSanitizer && s.lang != target.JavaScript {
+	switch {
+	case r.result.Exit != exitSanitizer || s.lang == target.JavaScript:
+	case s.glance:
+		r.logs = [][]byte{text(r.result.Stderr)}
+	default:
 		return s.readLogs(ctx, r, log)
 	}
 	return nil

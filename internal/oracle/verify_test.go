@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -225,6 +226,10 @@ func TestSitting(t *testing.T) {
 		}
 		if err != nil || sight.Broke() != want || (sight.Report != "") != c.broke || (len(sight.Frames) > 0) != c.broke {
 			t.Errorf("%s: %+v, %v", c.input, sight, err)
+		}
+		glance, err := tr.Glance(t.Context(), []byte(c.input))
+		if forged := strings.HasPrefix(c.input, "vulnerable print"); err != nil || forged != (glance.Signature() != sight.Signature()) || !forged && !slices.Equal(glance.Frames, sight.Frames) {
+			t.Errorf("%s: at a glance %+v, %v", c.input, glance, err)
 		}
 		if c.broke && (sight.Signature() != "heap-buffer-overflow:parse_chunk" || sight.Frames[0] != "parse_chunk") {
 			t.Errorf("%s: %s in %v", c.input, sight.Signature(), sight.Frames)

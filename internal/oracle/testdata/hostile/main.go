@@ -39,7 +39,7 @@ var environ = func() map[string]string {
 	return out
 }()
 
-// logPath is where a sanitizer would write.
+// logPath is where a sanitizer would write: to the error stream if nothing else is said.
 func logPath() string {
 	all := strings.Split(environ["ASAN_OPTIONS"], ":")
 	for i := len(all) - 1; i >= 0; i-- {
@@ -47,7 +47,7 @@ func logPath() string {
 			return p + "." + strconv.Itoa(os.Getpid())
 		}
 	}
-	return ""
+	return "/dev/stderr"
 }
 
 func number(s string) int {
