@@ -123,8 +123,15 @@ func BenchmarkVerify(b *testing.B) {
 // BenchmarkSitting measures runs of one build in a box that is kept.
 func BenchmarkSitting(b *testing.B) {
 	provider, tgt := boxes(b)
-	for _, input := range []string{"both nothing", "vulnerable asan"} {
-		b.Run(strings.ReplaceAll(input, " ", "-"), func(b *testing.B) {
+	for _, c := range []struct {
+		input  string
+		glance bool
+	}{{"both nothing", false}, {"vulnerable asan", false}, {"vulnerable asan", true}} {
+		name, input := strings.ReplaceAll(c.input, " ", "-"), []byte(c.input)
+		if c.glance {
+			name += "-glance"
+		}
+		b.Run(name, func(b *testing.B) {
 			count := &counting{Provider: provider}
 			o := New(Config{Provider: count, Ready: -1})
 			defer o.Close()
@@ -132,7 +139,11 @@ func BenchmarkSitting(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			if _, err := tr.Observe(b.Context(), []byte(input), 1); err != nil {
+			look := func() (Sight, error) { return tr.Observe(b.Context(), input, 1) }
+			if c.glance {
+				look = func() (Sight, error) { return tr.Glance(b.Context(), input) }
+			}
+			if _, err := look(); err != nil {
 				b.Fatal(err)
 			}
 			from := count.spent()
@@ -141,7 +152,7 @@ func BenchmarkSitting(b *testing.B) {
 				b.Fatal(err)
 			}
 			for b.Loop() {
-				if _, err := tr.Observe(b.Context(), []byte(input), 1); err != nil {
+				if _, err := look(); err != nil {
 					b.Fatal(err)
 				}
 			}
