@@ -41,6 +41,8 @@ type HouseConfig struct {
 	// URL is the address at which browsers reach the house, such as
 	// https://house.example; passkeys are bound to it. "" is none, and no passkeys.
 	URL string
+	// Issuers is a file with the providers of identities whose accounts people sign in by. "" is none. It needs URL.
+	Issuers string
 }
 
 // HouseAddr is where the house of cases listens if nobody says otherwise.
@@ -100,7 +102,7 @@ func (a *App) OpenHouse(ctx context.Context, cfg HouseConfig) (_ *House, err err
 		return nil, err
 	}
 	h.Directory = Directory{People: store.NewPeople(h.db, keys), Guard: h.guard, Cases: h.docket}
-	if h.door, err = newDoor(h.Directory, cfg.URL); err != nil {
+	if h.door, err = newDoor(h.Directory, cfg.URL, cfg.Issuers); err != nil {
 		return nil, err
 	}
 	key, err := ledger.OpenKey(a.Config.dir("keys"), "log")

@@ -24,16 +24,20 @@ type Door struct {
 	directory Directory
 	asked     *ceremonies
 	passkeys  *webauthn.WebAuthn // nil where the house has no public address
+	issuers   []*issuer
 }
 
 // newDoor is the door of a house that browsers reach at address, which is "" if they
-// need to come by token.
-func newDoor(d Directory, address string) (*Door, error) {
+// need to come by token, and that takes accounts of the issuers in a file; "" is none.
+func newDoor(d Directory, address, issuers string) (*Door, error) {
 	asked, err := newCeremonies()
 	if err != nil {
 		return nil, err
 	}
 	door := &Door{directory: d, asked: asked}
+	if door.issuers, err = readIssuers(issuers, address); err != nil {
+		return nil, err
+	}
 	if address == "" {
 		return door, nil
 	}

@@ -527,7 +527,7 @@ func TestFirstInBrowser(t *testing.T) {
 // TestPublicAddress: what passkeys cannot be bound to refuses the start.
 func TestPublicAddress(t *testing.T) {
 	for _, wrong := range []string{"http://house.example", "https://192.0.2.1", "https://[::1]", "house.example", "https://house.example/proof", "https://a@house.example", "https://house.example?x", "http://127.0.0.1:8300"} {
-		if _, err := newDoor(Directory{}, wrong); proofhouse.KindOf(err) != proofhouse.Invalid {
+		if _, err := newDoor(Directory{}, wrong, ""); proofhouse.KindOf(err) != proofhouse.Invalid {
 			t.Errorf("%s: %v", wrong, err)
 		}
 	}

@@ -56,6 +56,7 @@ func (c *console) serve() *cobra.Command {
 	f.StringVar(&cfg.Origin, "log-name", "", "name of the public log, such as review.example/log; for good (default a random one)")
 	f.StringVar(&cfg.Policies, "policies", "", "`FOLDER` of Cedar rules beside the house's own")
 	f.StringVar(&cfg.URL, "url", "", "`ADDRESS` at which browsers reach the house, such as https://house.example; passkeys are bound to it (default none, and no passkeys)")
+	f.StringVar(&cfg.Issuers, "issuers", "", "`FILE` with providers of identities (OpenID Connect) whose accounts people sign in by; needs --url")
 	f.StringVar(&cfg.Witnesses, "witnesses", "", "`FILE` with the witnesses of the public log, a line each: verifier key and address")
 	return cmd
 }

@@ -24,11 +24,17 @@ type Door interface {
 	// Leave ends a session.
 	Leave(ctx context.Context, session string, now time.Time) error
 
-	// Passkeys says whether there can be any. If not, the four below are proofhouse.Unavailable.
+	// Passkeys says whether there can be any. If not, what is asked of one is proofhouse.Unavailable.
 	Passkeys() bool
 	// AskPasskey is what the browser of a stranger is asked, and Passkey opens a session for the answer.
 	AskPasskey(now time.Time) (options, ceremony string, err error)
 	Passkey(ctx context.Context, ceremony, answer string, now time.Time) (session string, err error)
+	// Issuers are where people may have accounts. AskAccount is where a browser is sent to show one, and the ceremony that it carries meanwhile;
+	// Account takes what it comes back with, and opens a session and says where to go on, or, of an account to be added for who, gives the ceremony for AddAccount.
+	Issuers() []policy.Issuer
+	AskAccount(ctx context.Context, issuer, to string, who policy.Person, now time.Time) (address, ceremony string, err error)
+	Account(ctx context.Context, issuer, ceremony string, answer url.Values, now time.Time) (session, to, adding string, err error)
+	AddAccount(ctx context.Context, who policy.Person, ceremony, label string, now time.Time) error
 	// OfferPasskey is what the browser of who is signed in is asked, and AddPasskey adds the answer.
 	OfferPasskey(ctx context.Context, who policy.Person, now time.Time) (options, ceremony string, err error)
 	AddPasskey(ctx context.Context, who policy.Person, ceremony, answer, label string, now time.Time) error
@@ -118,6 +124,10 @@ func (s site) sign() {
 		}
 		return s.Door.Passkey(r.Context(), r.PostFormValue("ceremony"), answer, s.Now())
 	}))
+	s.public("GET /sign-in/account/{issuer}", func(w http.ResponseWriter, r *http.Request) {
+		s.askAccount(s.stranger(w, r), r.URL.Query().Get("to"))
+	})
+	s.public("GET /sign-in/account/{issuer}/back", s.accountBack)
 	s.public("POST /sign-out", s.signOut)
 	s.public("GET /first", func(w http.ResponseWriter, r *http.Request) {
 		render(w, r, http.StatusOK, page.First(s.stranger(w, r).frame("The first administrator", ""), ""))
@@ -135,7 +145,7 @@ func (s site) stranger(w http.ResponseWriter, r *http.Request) visit {
 
 // signInPage shows the ways in, and why the last one was none.
 func (s site) signInPage(w http.ResponseWriter, r *http.Request, to string, wrong error) {
-	is, status := page.SignIn{To: local(to)}, http.StatusOK
+	is, status := page.SignIn{To: local(to), Issuers: s.Door.Issuers()}, http.StatusOK
 	if wrong != nil {
 		is.Wrong, status = proofhouse.PublicOf(wrong), http.StatusForbidden
 		if k := proofhouse.KindOf(wrong); k != proofhouse.Refused && k != proofhouse.NotFound {

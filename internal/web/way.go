@@ -21,6 +21,7 @@ func (s site) ways() {
 		}
 		slices.SortStableFunc(tokens.Tokens, func(a, b policy.Token) int { return b.Issued.Compare(a.Issued) })
 		own := page.OwnWays{Ways: ways.Ways, Tokens: tokens.Tokens, Said: doneToWays[v.r.URL.Query().Get("done")]}
+		own.Issuers = v.Door.Issuers()
 		f := v.frame("How you sign in", "")
 		if v.Door.Passkeys() {
 			options, ceremony, err := v.Door.OfferPasskey(ctx, v.me, v.Now())
@@ -38,6 +39,17 @@ func (s site) ways() {
 			return errNoScript
 		}
 		if err := v.Door.AddPasskey(v.r.Context(), v.me, v.r.PostFormValue("ceremony"), answer, v.r.PostFormValue("label"), v.Now()); err != nil {
+			return err
+		}
+		v.Wake()
+		return v.to("/settings/sign-in?done=added")
+	})
+	s.page("GET /settings/sign-in/account/{issuer}", func(v visit) error {
+		s.askAccount(v, "/settings/sign-in")
+		return nil
+	})
+	s.page("POST /settings/sign-in/accounts", func(v visit) error {
+		if err := v.Door.AddAccount(v.r.Context(), v.me, v.r.PostFormValue("ceremony"), v.r.PostFormValue("label"), v.Now()); err != nil {
 			return err
 		}
 		v.Wake()
