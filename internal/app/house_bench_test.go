@@ -2,8 +2,11 @@ package app
 
 import (
 	"fmt"
+	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
+	"net/http/httptrace"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -12,6 +15,7 @@ import (
 
 	"proofhouse/internal/api/wire"
 	"proofhouse/internal/docket"
+	"proofhouse/internal/policy"
 	"proofhouse/internal/proofhouse"
 	"proofhouse/internal/store/storetest"
 )
@@ -105,7 +109,7 @@ func BenchmarkEvents(b *testing.B) {
 }
 
 // BenchmarkList reads what lists show of 10,000 cases, for a registrar who has taken up all of them:
-// the first page, one from the middle, and all by pages, which is what a search reads that finds nothing.
+// the first page, one from the middle, and all by pages, which is what a search reads that finds nothing. Then as pages for a browser.
 func BenchmarkList(b *testing.B) {
 	rules, err := docket.ShippedProfile("institute")
 	if err != nil {
@@ -153,7 +157,48 @@ func BenchmarkList(b *testing.B) {
 				}
 			})
 		}
+		benchPages(b, h, rita, "/", "/?find=nothing", "/cases/"+string(middle.ID))
 	})
+}
+
+// benchPages has a browser of who became the first administrator ask for pages, over HTTP.
+func benchPages(b *testing.B, h *House, who proofhouse.Actor, paths ...string) {
+	code, err := h.Directory.FirstCode(b.Context(), time.Now())
+	if err != nil {
+		b.Fatal(err)
+	}
+	session, _, err := h.door.First(b.Context(), code, policy.Organisation{ID: who.Organisation, Title: "The Institute"}, policy.Person{Organisation: who.Organisation, ID: who.Person, Title: "Rita"}, time.Now())
+	if err != nil {
+		b.Fatal(err)
+	}
+	server := httptest.NewServer(h.handler())
+	defer server.Close()
+	for i, path := range paths {
+		b.Run([]string{"docket-page", "search-page", "case-page"}[i], func(b *testing.B) {
+			var first time.Duration
+			var size int64
+			for b.Loop() {
+				var began time.Time
+				ctx := httptrace.WithClientTrace(b.Context(), &httptrace.ClientTrace{GotFirstResponseByte: func() { first += time.Since(began) }})
+				req, err := http.NewRequestWithContext(ctx, http.MethodGet, server.URL+path, http.NoBody)
+				if err != nil {
+					b.Fatal(err)
+				}
+				req.AddCookie(&http.Cookie{Name: "proofhouse", Value: session})
+				began = time.Now()
+				resp, err := server.Client().Do(req)
+				if err != nil {
+					b.Fatal(err)
+				}
+				if size, err = io.Copy(io.Discard, resp.Body); err != nil || resp.StatusCode != http.StatusOK {
+					b.Fatal(resp.Status, err)
+				}
+				resp.Body.Close()
+			}
+			b.ReportMetric(first.Seconds()*1000/float64(b.N), "first-byte-ms")
+			b.ReportMetric(float64(size)/1000, "kB")
+		})
+	}
 }
 
 // BenchmarkStart opens a house of 100 cases and serves until it answers.

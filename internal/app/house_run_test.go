@@ -5,9 +5,12 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"proofhouse/internal/bench"
 	"proofhouse/internal/bench/benchtest"
@@ -179,6 +182,39 @@ func TestRunPage(t *testing.T) {
 	}
 	if p := eve.post(path+"/steer", url.Values{"what": {"pause"}}, nil); p.status != http.StatusServiceUnavailable {
 		t.Errorf("steering a run that is over: %d", p.status)
+	}
+}
+
+// TestBigRun reads pages of a run of many samples, each as light as the page of a few. SAMPLES=5000 in the environment makes as many, and with -v it says how
+// long the house took from the question to the last byte of the page, at the first look and at the second.
+func TestBigRun(t *testing.T) {
+	samples := 250
+	if n, err := strconv.Atoi(os.Getenv("SAMPLES")); err == nil {
+		samples = n
+	}
+	s := serveHouse(t, t.TempDir(), "")
+	s.populate(t)
+	id := s.review(t)
+	setup := benchtest.Setup(t.TempDir(), "run-1", samples, benchtest.Agent{Called: "quick", Do: func(ctx context.Context, x *bench.Session) error {
+		_, err := x.Submit(ctx, []byte("BREAK it"))
+		return err
+	}})
+	if err := s.app.place(placed{"run-1", id, setup.Folder}); err != nil {
+		t.Fatal(err)
+	}
+	if r, err := bench.Run(t.Context(), setup); err != nil || r.Status != "success" || len(r.Samples) != samples {
+		t.Fatal(r.Status, len(r.Samples), err)
+	}
+	path, eve := "/cases/"+string(id)+"/runs/run-1", s.browser(t, "eve")
+	for _, q := range []string{"", "", "?sort=task&down=1", "?page=2", fmt.Sprintf("?page=%d", (samples-1)/100), "/samples/1"} {
+		began := time.Now()
+		p := eve.get(path + q)
+		took := time.Since(began)
+		rows := strings.Count(p.text, "/samples/")
+		if p.status != http.StatusOK || len(p.text) > 300_000 || q != "/samples/1" && (rows == 0 || rows > 2*100) {
+			t.Errorf("%q: %d, %d bytes, %d links to samples", q, p.status, len(p.text), rows)
+		}
+		t.Logf("%d samples, page %q: %d bytes in %.1f ms", samples, q, len(p.text), took.Seconds()*1000)
 	}
 }
 

@@ -95,7 +95,7 @@ func (c chart) x(at, end time.Duration) float64 {
 func (c chart) y(share float64) float64 { return c.Bottom - (c.Bottom-c.Top)*share }
 
 func (c chart) series(index int, r bench.Result, end time.Duration, area bool) series {
-	points := r.Summary.Curve
+	points := c.thin(r.Summary.Curve, end)
 	var line, upper, lower strings.Builder
 	last := bench.Point{}
 	fmt.Fprintf(&line, "M%.1f %.1f", c.Left, c.y(0))
@@ -125,6 +125,26 @@ func (c chart) series(index int, r bench.Result, end time.Duration, area bool) s
 		s.Area = word(upper.String() + lower.String() + "Z")
 	}
 	return s
+}
+
+// maxSteps is how many steps of a curve are drawn as they are, and column how far apart more of them are, in pixels.
+const (
+	maxSteps = 200
+	column   = 2
+)
+
+// thin is the points that can be told apart when they are drawn: of many, the last in each column. A curve only rises, so nothing else would show.
+func (c chart) thin(points []bench.Point, end time.Duration) []bench.Point {
+	if len(points) <= maxSteps {
+		return points
+	}
+	var out []bench.Point
+	for i, p := range points {
+		if i+1 == len(points) || int(c.x(p.At, end)/column) != int(c.x(points[i+1].At, end)/column) {
+			out = append(out, p)
+		}
+	}
+	return out
 }
 
 // niceStep is a round step that divides end into at most want parts or so.
