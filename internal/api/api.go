@@ -39,6 +39,8 @@ type House struct {
 	Clearing Clearing
 	// Record is what the public log and the bundles are asked for.
 	Record Record
+	// Gate is asked what is used of grants.
+	Gate Gate
 	// Now is the house's clock.
 	Now     func() time.Time
 	Version string
@@ -67,6 +69,7 @@ func New(h House) http.Handler {
 	s.acts()
 	s.record()
 	s.reports()
+	s.uses()
 	s.people()
 	s.artifacts()
 	s.destructions()

@@ -75,6 +75,13 @@ func (noRecord) Export(context.Context, policy.Principal, proofhouse.CaseID, pro
 
 func (noRecord) Receipt(context.Context, docket.Case, int) ([]byte, error) { return nil, nil }
 
+// noGate is a house on whose data folder no gate runs.
+type noGate struct{}
+
+func (noGate) Uses(context.Context, proofhouse.CaseID) (wire.Uses, error) {
+	return wire.Uses{Uses: []wire.GrantUse{}}, nil
+}
+
 // counted counts what h has a count for.
 type counted struct {
 	app.Directory
@@ -115,7 +122,7 @@ func newHouse(t testing.TB, db *store.DB) *house {
 			}
 			return p, nil
 		},
-		Record: noRecord{}, Now: func() time.Time { return h.now }, Version: "test", Wake: func() {},
+		Gate: noGate{}, Record: noRecord{}, Now: func() time.Time { return h.now }, Version: "test", Wake: func() {},
 	}))
 	t.Cleanup(server.Close)
 	h.url = server.URL

@@ -240,7 +240,7 @@ func (h *House) handler() http.Handler {
 	mux := http.NewServeMux()
 	house := api.House{
 		Registry: h.Registry, Guard: h.guard, Record: h, Now: time.Now, Version: Version, Wake: h.sequencer.Wake,
-		Claim: h.Directory.Redeem, People: h.Directory, Artifacts: h, Clearing: h.findings,
+		Claim: h.Directory.Redeem, People: h.Directory, Artifacts: h, Clearing: h.findings, Gate: h,
 		Who: h.Directory.Authenticate,
 	}
 	cases := api.New(house)

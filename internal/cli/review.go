@@ -10,6 +10,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -85,7 +86,34 @@ func (c *console) access() *cobra.Command {
 			return docket.Share{Grant: docket.GrantID(args[0]), To: proofhouse.OrganisationID(to), Sponsored: sponsored}, nil
 		}),
 		c.act("unshare CASE GRANT", "end a partner's grant, as the developer", "", 1, nil, func(args []string) (docket.Act, error) { return docket.Unshare{Grant: docket.GrantID(args[0])}, nil }),
+		c.accessUse(),
 	)
+}
+
+func (c *console) accessUse() *cobra.Command {
+	return c.forCase("use CASE", "what is used of the grants that you see, at the gate of the house's data folder", func(ctx context.Context, client wire.Client, id proofhouse.CaseID) error {
+		uses, err := client.Uses(ctx, id)
+		if err != nil {
+			return err
+		}
+		return c.emit(uses, func(w io.Writer) {
+			if !uses.Running {
+				fmt.Fprintln(w, "no gate runs on the house's data folder: what is used is not known here")
+				return
+			}
+			rows := [][]any{{"GRANT", "KEY", "UNTIL", "OPEN", "BUDGET", "USED", "HELD"}}
+			for _, u := range uses.Uses {
+				until := u.Until.UTC().Format(time.RFC3339)
+				if u.Revoked {
+					until = "revoked"
+				}
+				for _, b := range u.Budgets {
+					rows = append(rows, []any{u.Grant, u.Key, until, u.Open, b.Of, of(b.Spent, b.Limit), b.Held})
+				}
+			}
+			table(w, rows...)
+		})
+	})
 }
 
 func (c *console) criteria() *cobra.Command {

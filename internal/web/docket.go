@@ -62,6 +62,17 @@ func (s site) docket() {
 		}
 		return v.show(page.Case(v.frame(c.Codename, "docket"), c, events, after, said(q)))
 	})
+	s.page("GET /cases/{case}/use", func(v visit) error {
+		c, err := v.client.Case(v.r.Context(), v.id())
+		if err != nil {
+			return err
+		}
+		uses, err := v.client.Uses(v.r.Context(), c.ID)
+		if err != nil {
+			return err
+		}
+		return v.show(page.Uses(v.frame("Grants of "+c.Codename, "docket"), c, uses))
+	})
 	s.page("GET /cases/{case}/receipts/{seq}", func(v visit) error {
 		seq, err := strconv.Atoi(v.r.PathValue("seq"))
 		if err != nil {

@@ -36,7 +36,7 @@ func (s site) portal() {
 		if err != nil {
 			return err
 		}
-		var mine []wire.Case
+		var mine []page.Lent
 		for _, l := range list.Cases {
 			if l.Destroyed || !slices.ContainsFunc(l.Members, func(m proofhouse.Actor) bool {
 				return m.Role == proofhouse.Partner && m.Organisation == v.me.Organisation && m.Person == v.me.ID
@@ -47,7 +47,11 @@ func (s site) portal() {
 			if err != nil {
 				return err
 			}
-			mine = append(mine, c)
+			uses, err := v.client.Uses(v.r.Context(), l.ID)
+			if err != nil {
+				return err
+			}
+			mine = append(mine, page.Lent{Case: c, Uses: uses})
 		}
 		return v.show(page.Portal(v.frame("Your access", "access"), mine))
 	})

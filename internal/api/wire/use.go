@@ -1,0 +1,48 @@
+package wire
+
+import (
+	"context"
+	"net/url"
+	"time"
+
+	"proofhouse/internal/docket"
+	"proofhouse/internal/proofhouse"
+)
+
+// Uses is what is used of the grants of a case at the gate that is served from the house's data folder.
+type Uses struct {
+	// Running says whether there is such a gate at this moment. What others lend is not known here.
+	Running bool       `json:"running"`
+	Uses    []GrantUse `json:"uses"`
+}
+
+// GrantUse is what is used of one key.
+type GrantUse struct {
+	Grant    docket.GrantID   `json:"grant"`
+	Key      string           `json:"key" doc:"the gate's name for the key, which opens nothing"`
+	Run      proofhouse.RunID `json:"run,omitempty" doc:"the run that it is for"`
+	Codename string           `json:"codename"`
+	Variant  string           `json:"variant,omitempty"`
+	From     time.Time        `json:"from"`
+	Until    time.Time        `json:"until"`
+	Revoked  bool             `json:"revoked,omitempty"`
+	Open     int              `json:"open" doc:"calls under way"`
+	Swept    int              `json:"swept,omitempty" doc:"calls whose budget was settled by the sweep, since nothing ended them; the last ones"`
+	Budgets  []KeyBudget      `json:"budgets"`
+}
+
+// KeyBudget is one of the bounds of a key.
+type KeyBudget struct {
+	Of    string `json:"of" enum:"requests,input tokens,output tokens,nano-dollars"`
+	Limit int64  `json:"limit" doc:"0 is none"`
+	Spent int64  `json:"spent" doc:"charged for good"`
+	Held  int64  `json:"held" doc:"reserved by calls under way"`
+}
+
+// Left is what is left of the budget, and whether it has a limit.
+func (b KeyBudget) Left() (int64, bool) { return max(b.Limit-b.Spent-b.Held, 0), b.Limit > 0 }
+
+// Uses is what is used of the grants that the person sees in a case.
+func (c Client) Uses(ctx context.Context, id proofhouse.CaseID) (Uses, error) {
+	return get[Uses](ctx, c, "/v1/cases/"+url.PathEscape(string(id))+"/use", nil)
+}
