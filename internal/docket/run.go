@@ -19,8 +19,9 @@ type Registration struct {
 	// registered when some had are late, and whoever verifies them is told.
 	Seen int `json:"seen"`
 	// Countersigned is when the developer put its signature under the commitment.
-	Countersigned time.Time `json:"countersigned,omitzero"`
-	Signed        Signature `json:"signed,omitzero"`
+	Countersigned   time.Time        `json:"countersigned,omitzero"`
+	CountersignedBy proofhouse.Actor `json:"countersigned_by,omitzero"`
+	Signed          Signature        `json:"signed,omitzero"`
 }
 
 // Register registers criteria.
@@ -70,7 +71,9 @@ func (a Countersign) apply(c *Case, by proofhouse.Actor, now time.Time) error {
 		return proofhouse.Errorf(proofhouse.Conflict, nil, "version %d of the criteria is countersigned already", a.Version)
 	}
 	c.Registrations = slices.Clone(c.Registrations)
-	c.Registrations[a.Version-1].Countersigned, c.Registrations[a.Version-1].Signed = now, a.Signed
+	r = c.Registrations[a.Version-1]
+	r.Countersigned, r.CountersignedBy, r.Signed = now, by, a.Signed
+	c.Registrations[a.Version-1] = r
 	return nil
 }
 
