@@ -288,18 +288,30 @@ func (s *served) pagesByRole(t *testing.T, id proofhouse.CaseID, f clearing.Find
 	members := "rita eve otto ada bob carl trudy"
 	for path, may := range map[string]struct{ read, refused string }{ // the others are told that there is no such thing
 		"/": {read: strings.Join(everybody, " ")}, "/findings": {read: strings.Join(everybody, " ")}, "/transparency": {read: strings.Join(everybody, " ")},
-		"/cases/" + string(id):                    {read: members},
-		"/cases/" + string(id) + "/receipts/3":    {read: members},
-		"/cases/" + string(id) + "/receipts/999":  {},
-		"/cases/case-aaaaaaaaaaaaaaaa":            {},
-		"/findings/" + string(f):                  {read: "carl otto eve al"},
-		"/findings/" + string(f) + "/receipt":     {read: "carl otto eve al"},
-		"/findings/" + string(f) + "/cluster":     {read: "otto eve al", refused: "carl pat"},
-		"/projects":                               {read: strings.Join(everybody, " ")}, // an empty list but for coordinators and auditors
-		"/project?purl=" + project:                {read: "otto eve al", refused: "carl pat"},
-		"/packets/" + string(packet):              {read: "otto eve al"},
-		"/packets/" + string(packet) + "/archive": {read: "otto", refused: "eve al"}, // it is of a proof marked TLP:RED
-		"/cases/new":                              {read: strings.Join(everybody, " ")}, "/access": {read: strings.Join(everybody, " ")}, "/settings": {read: strings.Join(everybody, " ")},
+		"/cases/" + string(id):                                      {read: members},
+		"/cases/" + string(id) + "/receipts/3":                      {read: members},
+		"/cases/" + string(id) + "/receipts/999":                    {},
+		"/cases/" + string(id) + "/report":                          {read: members},
+		"/cases/" + string(id) + "/report?tier=authority&version=1": {read: "rita eve otto carl", refused: "ada bob trudy"},
+		"/cases/" + string(id) + "/report?tier=developer&version=1": {read: "ada bob", refused: "rita eve otto carl trudy"},
+		"/cases/" + string(id) + "/report?tier=partner&version=1":   {read: "rita otto ada bob trudy", refused: "eve carl"},
+		"/cases/" + string(id) + "/report?tier=public&version=1":    {read: members},
+		"/cases/" + string(id) + "/report?version=99":               {},
+		"/cases/" + string(id) + "/report?version=-1":               {},
+		"/cases/" + string(id) + "/report/new":                      {read: "rita eve", refused: "otto ada bob carl trudy"},
+		"/cases/" + string(id) + "/criteria":                        {read: members},
+		"/cases/" + string(id) + "/criteria/1":                      {read: members},
+		"/cases/" + string(id) + "/criteria/2":                      {},
+		"/cases/" + string(id) + "/criteria/new":                    {refused: members}, // it is determined
+		"/cases/case-aaaaaaaaaaaaaaaa":                              {},
+		"/findings/" + string(f):                                    {read: "carl otto eve al"},
+		"/findings/" + string(f) + "/receipt":                       {read: "carl otto eve al"},
+		"/findings/" + string(f) + "/cluster":                       {read: "otto eve al", refused: "carl pat"},
+		"/projects":                                                 {read: strings.Join(everybody, " ")}, // an empty list but for coordinators and auditors
+		"/project?purl=" + project:                                  {read: "otto eve al", refused: "carl pat"},
+		"/packets/" + string(packet):                                {read: "otto eve al"},
+		"/packets/" + string(packet) + "/archive":                   {read: "otto", refused: "eve al"}, // it is of a proof marked TLP:RED
+		"/cases/new": {read: strings.Join(everybody, " ")}, "/access": {read: strings.Join(everybody, " ")}, "/settings": {read: strings.Join(everybody, " ")},
 		"/findings/new": {read: strings.Join(everybody, " ")}, "/findings/export": {read: strings.Join(everybody, " ")},
 		"/settings/organisations/lab": {read: "ann ada bob rita al"}, "/settings/organisations/none": {read: "ann rita al"},
 		"/nothing": {},
@@ -315,6 +327,7 @@ func (s *served) pagesByRole(t *testing.T, id proofhouse.CaseID, f clearing.Find
 			if p.status != want {
 				t.Errorf("%s opens %s: %d, not %d", who, path, p.status, want)
 			}
+			s.heldToTier(t, who, p)
 			if path == "/projects" && p.says(project) != slices.Contains([]string{"otto", "eve", "al"}, who) {
 				t.Errorf("%s is shown of projects: %s", who, p.text)
 			}
@@ -377,6 +390,7 @@ func (s *served) forms(t *testing.T, id proofhouse.CaseID, found []clearing.Find
 		t.Error("the registrar is offered the developer's withdrawal, or not its own acts")
 	}
 	s.reviewInPages(t)
+	s.reportInPages(t, id)
 	s.partnerInPages(t)
 	s.settingsInPages(t)
 
@@ -556,8 +570,13 @@ func (s *served) reviewInPages(t *testing.T) {
 		}
 		do(who, "name-key", url.Values{"key": {strings.ReplaceAll(string(pem), "\n", "\r\n")}})
 	}
-	s.do(t, "rita", id, docket.Register{Criteria: houseCriteria(), Salt: docket.Salt{1}})
+	s.registerInPages(t, in, id)
 	sign("ada", "countersign", url.Values{"version": {"1"}})
+	for _, who := range []string{"rita", "ada", "carl"} {
+		if p := in[who].get(path + "/criteria"); !p.says("by ada@lab, developer") || p.says("not yet") || p.form(path+"/acts/countersign") != nil {
+			t.Errorf("%s reads of countersigned criteria: %s", who, p.text)
+		}
+	}
 	do("ada", "lend", url.Values{"grant": {"body"}, "organisation": {"institute"}})
 	do("rita", "pause", nil)
 	do("ada", "resume", nil)

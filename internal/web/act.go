@@ -2,6 +2,9 @@ package web
 
 import (
 	"encoding/base64"
+	"errors"
+	"io"
+	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
@@ -23,6 +26,45 @@ func (v visit) form() (form, error) {
 		return form{}, proofhouse.Errorf(proofhouse.Invalid, err, "the form did not arrive whole")
 	}
 	return form{v.r.PostForm}, nil
+}
+
+// parts is the form that was sent, with its files as fields.
+func (v visit) parts() (form, error) {
+	if !strings.HasPrefix(v.r.Header.Get("Content-Type"), "multipart/") {
+		return v.form()
+	}
+	f := form{url.Values{}}
+	return f, eachPart(v.r, func(name string, b []byte) { f.Set(name, string(b)) })
+}
+
+// eachPart gives each part of a form, whole and in memory: what lay on a disk would lie there in the open.
+func eachPart(r *http.Request, do func(name string, b []byte)) error {
+	parts, err := r.MultipartReader()
+	if err != nil {
+		return proofhouse.Errorf(proofhouse.Invalid, err, "the form did not arrive whole")
+	}
+	for {
+		part, err := parts.NextPart()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		var b []byte
+		if err == nil {
+			b, err = io.ReadAll(part)
+		}
+		if large, is := errors.AsType[*http.MaxBytesError](err); is {
+			return proofhouse.Errorf(proofhouse.Limit, err, "what is sent here is at most %d MiB, with its files", large.Limit>>20)
+		}
+		if err != nil {
+			return proofhouse.Errorf(proofhouse.Invalid, err, "the form did not arrive whole")
+		}
+		do(part.FormName(), b)
+	}
+}
+
+// once is a key by which a form that is sent twice is one request; mended and sent again it is another.
+func (f form) once(says string) string {
+	return f.text("once") + "/" + proofhouse.DigestOf([]byte(says)).Short()
 }
 
 func (f form) text(name string) string { return strings.TrimSpace(f.Get(name)) }
@@ -62,6 +104,7 @@ var deeds = map[string]func(form) (docket.Act, error){
 	"resume":         func(form) (docket.Act, error) { return docket.ResumeAccess{}, nil },
 	"agree":          func(f form) (docket.Act, error) { return docket.Agree{Version: f.number("version")}, nil },
 	"agree-partners": func(f form) (docket.Act, error) { return docket.AgreePartners{Version: f.number("version")}, nil },
+	"publish-report": func(f form) (docket.Act, error) { return docket.PublishReport{Version: f.number("version")}, nil },
 	"countersign":    func(f form) (docket.Act, error) { return docket.Countersign{Version: f.number("version")}, nil },
 	"consult": func(f form) (docket.Act, error) {
 		return docket.Consult{Organisation: f.organisation("organisation")}, nil
@@ -117,11 +160,12 @@ var deeds = map[string]func(form) (docket.Act, error){
 
 // consequences are what follows of acts that end something: they are asked about once.
 var consequences = map[string]string{
-	"withdraw": "All access of the body and its testers ends at once, open streams included. Nothing is signed afterwards, and nothing remembers it as a fault. It cannot be taken back; a new case can be opened at any time.",
-	"end":      "This access to the model ends at once, calls under way included. The developer can lend the model again.",
-	"unshare":  "The partner's access to the model ends at once, calls under way included. You can share with it again.",
-	"leave":    "This person no longer sees the case, from now on. What they did stays in the record.",
-	"decline":  "Access that the body sponsors for this partner ends at once. It reads the criterion and your reason, and can appeal.",
+	"withdraw":       "All access of the body and its testers ends at once, open streams included. Nothing is signed afterwards, and nothing remembers it as a fault. It cannot be taken back; a new case can be opened at any time.",
+	"end":            "This access to the model ends at once, calls under way included. The developer can lend the model again.",
+	"unshare":        "The partner's access to the model ends at once, calls under way included. You can share with it again.",
+	"leave":          "This person no longer sees the case, from now on. What they did stays in the record.",
+	"publish-report": "From then on anybody can read the public tier of this version, without an account. It cannot be taken back.",
+	"decline":        "Access that the body sponsors for this partner ends at once. It reads the criterion and your reason, and can appeal.",
 }
 
 // acts adds what is done in cases.

@@ -38,8 +38,7 @@ func (s site) docket() {
 			return err
 		}
 		open := wire.Open{OpenCase: docket.OpenCase{Codename: f.text("codename"), Variants: strings.FieldsFunc(f.Get("variants"), func(r rune) bool { return r == ',' || r == ' ' })}, Profile: f.text("profile")}
-		// The form sent twice opens one case; mended and sent again it is another request.
-		c, err := v.client.Open(v.r.Context(), open, f.text("once")+"/"+proofhouse.DigestOf([]byte(strings.Join(append(open.Variants, open.Codename, open.Profile), "\n"))).Short())
+		c, err := v.client.Open(v.r.Context(), open, f.once(strings.Join(append(open.Variants, open.Codename, open.Profile), "\n")))
 		if err != nil {
 			return err
 		}
@@ -85,6 +84,8 @@ func (s site) docket() {
 		return v.file("receipt-"+strconv.Itoa(seq), b)
 	})
 	s.acts()
+	s.reports()
+	s.criteria()
 }
 
 func (v visit) id() proofhouse.CaseID { return proofhouse.CaseID(v.r.PathValue("case")) }

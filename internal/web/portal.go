@@ -5,8 +5,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
-	"io"
-	"mime/multipart"
 	"net/http"
 	"slices"
 	"strings"
@@ -138,42 +136,21 @@ func (v visit) reason() string { return strings.Join(strings.Fields(v.r.PostForm
 // unix is a text with the line ends that it had before a browser sent it.
 func unix(s string) string { return strings.ReplaceAll(s, "\r\n", "\n") }
 
-// readFiling reads a report as a browser sends it. Its files stay in memory.
+// readFiling reads a report as a browser sends it.
 func readFiling(r *http.Request) (clearing.Report, error) {
-	parts, err := r.MultipartReader()
-	if err != nil {
-		return clearing.Report{}, proofhouse.Errorf(proofhouse.Invalid, err, "the form did not arrive whole")
-	}
 	var out clearing.Report
-	for {
-		part, err := parts.NextPart()
-		if errors.Is(err, io.EOF) {
-			return out, nil
-		}
-		if err == nil {
-			err = readPart(&out, part)
-		}
-		if _, large := errors.AsType[*http.MaxBytesError](err); large {
-			return out, proofhouse.Errorf(proofhouse.Limit, err, "a report with its files is at most %d MiB", maxFiling>>20)
-		}
-		if err != nil {
-			return out, proofhouse.Errorf(proofhouse.Invalid, err, "the form did not arrive whole")
-		}
-	}
+	err := eachPart(r, func(name string, b []byte) { readPart(&out, name, b) })
+	return out, err
 }
 
-func readPart(out *clearing.Report, part *multipart.Part) error {
-	b, err := io.ReadAll(part)
-	if err != nil {
-		return err
-	}
+func readPart(out *clearing.Report, part string, b []byte) {
 	attach := func(name, what, media, data string) {
 		if len(b) > 0 {
 			out.Attachments = append(out.Attachments, clearing.Attachment{Filename: name, Type: what, ContentType: media, Data: data})
 		}
 	}
 	text := strings.TrimSpace(string(b))
-	switch part.FormName() {
+	switch part {
 	case "purl":
 		out.Purl = text
 	case "title":
@@ -191,5 +168,4 @@ func readPart(out *clearing.Report, part *multipart.Part) error {
 	case "regression":
 		attach("regression.diff", clearing.OfPatch, "text/plain", string(b))
 	}
-	return nil
 }

@@ -23,8 +23,8 @@ type Deed struct {
 	Fields [][2]string
 }
 
-// may says whether a form is offered: by the table of permitted moves. Whether the act is taken the API decides.
-func may(c wire.Case, k docket.Kind) bool {
+// May says whether a form is offered: by the table of permitted moves. Whether the act is taken the API decides.
+func May(c wire.Case, k docket.Kind) bool {
 	m := k.Move()
 	return (c.Withdrawn.IsZero() || m.Withdrawn) &&
 		(slices.ContainsFunc(m.By, func(r proofhouse.Role) bool { return slices.Contains(c.Roles, r) }) || k == docket.KindAccept && c.Accepted.IsZero() && len(c.Roles) == 0) &&
@@ -606,7 +606,7 @@ func acts(c wire.Case) templ.Component {
 			templ_7745c5c3_Var28 = templ.NopComponent
 		}
 		ctx = templ.ClearChildren(ctx)
-		if may(c, docket.KindWithdraw) {
+		if May(c, docket.KindWithdraw) {
 			templ_7745c5c3_Err = freedoms(c).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
@@ -616,13 +616,13 @@ func acts(c wire.Case) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		if may(c, docket.KindAccept) && c.Accepted.IsZero() {
+		if May(c, docket.KindAccept) && c.Accepted.IsZero() {
 			templ_7745c5c3_Err = deed(c, docket.KindAccept, "Take up the case", "The developer and everybody in the case read it. Clocks run from then on.").Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
 		}
-		if may(c, docket.KindOffer) {
+		if May(c, docket.KindOffer) {
 			templ_7745c5c3_Var29 := templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 				templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
 				templ_7745c5c3_Buffer, templ_7745c5c3_IsBuffer := templruntime.GetBuffer(templ_7745c5c3_W)
@@ -650,7 +650,7 @@ func acts(c wire.Case) templ.Component {
 				return templ_7745c5c3_Err
 			}
 		}
-		if v := waitingTerms(c); may(c, docket.KindAgree) && len(v) > 0 {
+		if v := waitingTerms(c); May(c, docket.KindAgree) && len(v) > 0 {
 			templ_7745c5c3_Var30 := templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 				templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
 				templ_7745c5c3_Buffer, templ_7745c5c3_IsBuffer := templruntime.GetBuffer(templ_7745c5c3_W)
@@ -674,13 +674,13 @@ func acts(c wire.Case) templ.Component {
 				return templ_7745c5c3_Err
 			}
 		}
-		if may(c, docket.KindAsk) {
+		if May(c, docket.KindAsk) {
 			templ_7745c5c3_Err = deed(c, docket.KindAsk, "Ask whether the model is covered", "The body answers by a determination. You can withdraw before and after.").Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
 		}
-		if may(c, docket.KindNameKey) {
+		if May(c, docket.KindNameKey) {
 			templ_7745c5c3_Var31 := templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 				templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
 				templ_7745c5c3_Buffer, templ_7745c5c3_IsBuffer := templruntime.GetBuffer(templ_7745c5c3_W)
@@ -704,7 +704,7 @@ func acts(c wire.Case) templ.Component {
 				return templ_7745c5c3_Err
 			}
 		}
-		if v := unsigned(c); may(c, docket.KindCountersign) && len(v) > 0 {
+		if v := unsigned(c); May(c, docket.KindCountersign) && len(v) > 0 {
 			templ_7745c5c3_Var32 := templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 				templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
 				templ_7745c5c3_Buffer, templ_7745c5c3_IsBuffer := templruntime.GetBuffer(templ_7745c5c3_W)
@@ -728,7 +728,7 @@ func acts(c wire.Case) templ.Component {
 				return templ_7745c5c3_Err
 			}
 		}
-		if may(c, docket.KindLend) {
+		if May(c, docket.KindLend) {
 			templ_7745c5c3_Var33 := templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 				templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
 				templ_7745c5c3_Buffer, templ_7745c5c3_IsBuffer := templruntime.GetBuffer(templ_7745c5c3_W)
@@ -760,19 +760,19 @@ func acts(c wire.Case) templ.Component {
 				return templ_7745c5c3_Err
 			}
 		}
-		if may(c, docket.KindPause) {
+		if May(c, docket.KindPause) {
 			templ_7745c5c3_Err = deed(c, docket.KindPause, "Pause access", "All access for the review stops at once. The end of the window does not move.").Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
 		}
-		if may(c, docket.KindResume) {
+		if May(c, docket.KindResume) {
 			templ_7745c5c3_Err = deed(c, docket.KindResume, "Resume access", "").Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
 		}
-		if g := grants(c, false); may(c, docket.KindEnd) && len(g) > 0 {
+		if g := grants(c, false); May(c, docket.KindEnd) && len(g) > 0 {
 			templ_7745c5c3_Var34 := templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 				templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
 				templ_7745c5c3_Buffer, templ_7745c5c3_IsBuffer := templruntime.GetBuffer(templ_7745c5c3_W)
@@ -796,7 +796,7 @@ func acts(c wire.Case) templ.Component {
 				return templ_7745c5c3_Err
 			}
 		}
-		if o := unasked(c); may(c, docket.KindConsult) && len(o) > 0 {
+		if o := unasked(c); May(c, docket.KindConsult) && len(o) > 0 {
 			templ_7745c5c3_Var35 := templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 				templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
 				templ_7745c5c3_Buffer, templ_7745c5c3_IsBuffer := templruntime.GetBuffer(templ_7745c5c3_W)
@@ -820,7 +820,7 @@ func acts(c wire.Case) templ.Component {
 				return templ_7745c5c3_Err
 			}
 		}
-		if may(c, docket.KindAnswer) && len(asked(c)) > 0 {
+		if May(c, docket.KindAnswer) && len(asked(c)) > 0 {
 			templ_7745c5c3_Var36 := templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 				templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
 				templ_7745c5c3_Buffer, templ_7745c5c3_IsBuffer := templruntime.GetBuffer(templ_7745c5c3_W)
@@ -852,7 +852,7 @@ func acts(c wire.Case) templ.Component {
 				return templ_7745c5c3_Err
 			}
 		}
-		if o := asked(c); may(c, docket.KindWaive) && len(o) > 0 {
+		if o := asked(c); May(c, docket.KindWaive) && len(o) > 0 {
 			templ_7745c5c3_Var37 := templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 				templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
 				templ_7745c5c3_Buffer, templ_7745c5c3_IsBuffer := templruntime.GetBuffer(templ_7745c5c3_W)
@@ -884,7 +884,7 @@ func acts(c wire.Case) templ.Component {
 				return templ_7745c5c3_Err
 			}
 		}
-		if may(c, docket.KindDetermine) && len(c.Registrations) > 0 {
+		if May(c, docket.KindDetermine) && len(c.Registrations) > 0 {
 			templ_7745c5c3_Var38 := templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 				templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
 				templ_7745c5c3_Buffer, templ_7745c5c3_IsBuffer := templruntime.GetBuffer(templ_7745c5c3_W)
@@ -929,15 +929,15 @@ func acts(c wire.Case) templ.Component {
 						return templ_7745c5c3_Err
 					}
 					var templ_7745c5c3_Var41 string
-					templ_7745c5c3_Var41, templ_7745c5c3_Err = templ.JoinStringErrs(strconv.Itoa(len(p.Runs)))
+					templ_7745c5c3_Var41, templ_7745c5c3_Err = templ.JoinStringErrs(many(len(p.Runs), "run"))
 					if templ_7745c5c3_Err != nil {
-						return templ.Error{Err: templ_7745c5c3_Err, FileName: `page/act.templ`, Line: 230, Col: 148}
+						return templ.Error{Err: templ_7745c5c3_Err, FileName: `page/act.templ`, Line: 230, Col: 147}
 					}
 					_, templ_7745c5c3_Err = templ_7745c5c3_Buffer.WriteString(templ.EscapeString(templ_7745c5c3_Var41))
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err
 					}
-					templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 43, " runs.</p>")
+					templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 43, ".</p>")
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err
 					}
@@ -969,7 +969,7 @@ func acts(c wire.Case) templ.Component {
 				return templ_7745c5c3_Err
 			}
 		}
-		if may(c, docket.KindReconsider) {
+		if May(c, docket.KindReconsider) {
 			templ_7745c5c3_Var42 := templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 				templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
 				templ_7745c5c3_Buffer, templ_7745c5c3_IsBuffer := templruntime.GetBuffer(templ_7745c5c3_W)
@@ -993,7 +993,7 @@ func acts(c wire.Case) templ.Component {
 				return templ_7745c5c3_Err
 			}
 		}
-		if may(c, docket.KindAppoint) {
+		if May(c, docket.KindAppoint) {
 			templ_7745c5c3_Var43 := templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 				templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
 				templ_7745c5c3_Buffer, templ_7745c5c3_IsBuffer := templruntime.GetBuffer(templ_7745c5c3_W)
@@ -1017,7 +1017,7 @@ func acts(c wire.Case) templ.Component {
 				return templ_7745c5c3_Err
 			}
 		}
-		if may(c, docket.KindAgreePartners) && len(c.PartnerCriteria) > c.PartnersBy {
+		if May(c, docket.KindAgreePartners) && len(c.PartnerCriteria) > c.PartnersBy {
 			templ_7745c5c3_Var44 := templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 				templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
 				templ_7745c5c3_Buffer, templ_7745c5c3_IsBuffer := templruntime.GetBuffer(templ_7745c5c3_W)
@@ -1041,7 +1041,7 @@ func acts(c wire.Case) templ.Component {
 				return templ_7745c5c3_Err
 			}
 		}
-		if may(c, docket.KindShare) {
+		if May(c, docket.KindShare) {
 			templ_7745c5c3_Var45 := templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 				templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
 				templ_7745c5c3_Buffer, templ_7745c5c3_IsBuffer := templruntime.GetBuffer(templ_7745c5c3_W)
@@ -1073,7 +1073,7 @@ func acts(c wire.Case) templ.Component {
 				return templ_7745c5c3_Err
 			}
 		}
-		if g := grants(c, true); may(c, docket.KindUnshare) && len(g) > 0 {
+		if g := grants(c, true); May(c, docket.KindUnshare) && len(g) > 0 {
 			templ_7745c5c3_Var46 := templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 				templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
 				templ_7745c5c3_Buffer, templ_7745c5c3_IsBuffer := templruntime.GetBuffer(templ_7745c5c3_W)
@@ -1097,7 +1097,7 @@ func acts(c wire.Case) templ.Component {
 				return templ_7745c5c3_Err
 			}
 		}
-		if may(c, docket.KindNominate) {
+		if May(c, docket.KindNominate) {
 			templ_7745c5c3_Var47 := templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 				templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
 				templ_7745c5c3_Buffer, templ_7745c5c3_IsBuffer := templruntime.GetBuffer(templ_7745c5c3_W)
@@ -1129,7 +1129,7 @@ func acts(c wire.Case) templ.Component {
 				return templ_7745c5c3_Err
 			}
 		}
-		if n, k := nominees(c), partnerCriteria(c); may(c, docket.KindSponsor) && len(n) > 0 && len(k) > 0 {
+		if n, k := nominees(c), partnerCriteria(c); May(c, docket.KindSponsor) && len(n) > 0 && len(k) > 0 {
 			templ_7745c5c3_Var48 := templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 				templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
 				templ_7745c5c3_Buffer, templ_7745c5c3_IsBuffer := templruntime.GetBuffer(templ_7745c5c3_W)
@@ -1211,7 +1211,7 @@ func acts(c wire.Case) templ.Component {
 				return templ_7745c5c3_Err
 			}
 		}
-		if n := refusedNominees(c); may(c, docket.KindAppeal) && len(n) > 0 {
+		if n := refusedNominees(c); May(c, docket.KindAppeal) && len(n) > 0 {
 			templ_7745c5c3_Var50 := templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 				templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
 				templ_7745c5c3_Buffer, templ_7745c5c3_IsBuffer := templruntime.GetBuffer(templ_7745c5c3_W)
@@ -1243,7 +1243,7 @@ func acts(c wire.Case) templ.Component {
 				return templ_7745c5c3_Err
 			}
 		}
-		if may(c, docket.KindJoin) {
+		if May(c, docket.KindJoin) {
 			templ_7745c5c3_Var51 := templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 				templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
 				templ_7745c5c3_Buffer, templ_7745c5c3_IsBuffer := templruntime.GetBuffer(templ_7745c5c3_W)

@@ -450,7 +450,7 @@ func nominations(c wire.Case) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			if may(c, docket.KindAppeal) && len(n.Answers) > 0 && n.Answers[len(n.Answers)-1].Step == docket.Declines {
+			if May(c, docket.KindAppeal) && len(n.Answers) > 0 && n.Answers[len(n.Answers)-1].Step == docket.Declines {
 				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 37, "<form method=\"post\" action=\"")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
