@@ -4,6 +4,7 @@ import (
 	"context"
 	_ "embed"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -14,11 +15,13 @@ import (
 
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 
 	"proofhouse/internal/api/wire"
 	"proofhouse/internal/clearing"
+	"proofhouse/internal/docket"
 )
 
 // axe is axe-core, which looks for what keeps people with disabilities out.
@@ -63,6 +66,7 @@ func TestBrowser(t *testing.T) {
 		for _, screen := range screens {
 			see(t, ctx, s.url+p.path, filepath.Join(dir, "page-"+p.name+"-"+screen.name+".png"), screen.width, screen.height, screen.scheme)
 		}
+		onPaper(t, ctx, s.url+p.path, filepath.Join(dir, "page-"+p.name))
 	}
 }
 
@@ -144,6 +148,43 @@ func see(t *testing.T, ctx context.Context, url, picture string, width, height i
 	}
 }
 
+// kept is what of a page is lost on paper: what is cut off, what is folded, and markings that are not there.
+const kept = `(() => {
+	const lost = [], say = (why, e) => lost.push(why + ": " + e.outerHTML.slice(0, 120));
+	for (const e of document.querySelectorAll("main, main *:not(svg *)")) {
+		const s = getComputedStyle(e);
+		if (e.closest(".hidden") || !e.getClientRects().length) continue;
+		if (e.getBoundingClientRect().right > innerWidth + 1) say("beyond the edge", e);
+		if (s.overflowX != "visible" && e.scrollWidth > e.clientWidth + 1 || s.overflowY != "visible" && e.scrollHeight > e.clientHeight + 1) say("cut off", e);
+		if (s.position == "fixed" || s.position == "sticky") say("over others", e);
+	}
+	for (const d of document.querySelectorAll("details")) if (!d.closest(".deed") && ![...d.children].slice(1).every(e => e.matches("form") || e.checkVisibility({contentVisibilityAuto: true}))) say("folded", d);
+	for (const m of document.querySelectorAll(".marking")) if (!m.checkVisibility() || getComputedStyle(m).color != "rgb(0, 0, 0)") say("no marking", m);
+	return lost;
+})()`
+
+// onPaper holds a page to what is kept of it on paper, A4 without its margins, and prints it.
+func onPaper(t *testing.T, ctx context.Context, url, name string) {
+	t.Helper()
+	var lost []string
+	var pdf, png []byte
+	doing(t, ctx, filepath.Base(name)+" on paper",
+		chromedp.EmulateViewport(673, 950), emulation.SetEmulatedMedia().WithMedia("print").WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: "dark"}}),
+		chromedp.Navigate(url), chromedp.WaitVisible("#main", chromedp.ByID),
+		chromedp.Evaluate(kept, &lost), chromedp.FullScreenshot(&png, 100),
+		chromedp.ActionFunc(func(ctx context.Context) (err error) {
+			pdf, _, err = page.PrintToPDF().WithPreferCSSPageSize(true).WithPaperWidth(8.27).WithPaperHeight(11.69).Do(ctx)
+			return err
+		}),
+		emulation.SetEmulatedMedia())
+	for _, l := range lost {
+		t.Errorf("%s on paper: %s", filepath.Base(name), l)
+	}
+	if err := errors.Join(os.WriteFile(name+".pdf", pdf, 0o644), os.WriteFile(name+"-paper.png", png, 0o644)); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // pictured fills the house and says which pages are looked at, and as whom.
 func (s *served) pictured(t *testing.T) []struct{ name, who, path string } {
 	t.Helper()
@@ -160,20 +201,32 @@ func (s *served) pictured(t *testing.T) []struct{ name, who, path string } {
 	f := clearing.FindingID(brought[1].Receipt)
 	packet := s.onePacket(t, f)
 	at := "/cases/" + string(id)
+	report, err := docket.ParseReport([]byte(secondReport + longReport))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.do(t, "eve", id, docket.FileReport{Report: report, Salt: docket.Salt{3}})
+	s.do(t, "rita", id, docket.PublishReport{Version: 2})
 	return []struct{ name, who, path string }{
 		{"sign-in", "", "/sign-in"},
 		{"transparency", "", "/transparency"},
+		{"report-public", "", "/reports/" + string(id)},
 		{"docket", "rita", "/"},
 		{"case-registrar", "rita", at},
 		{"not-found", "rita", "/nothing"},
 		{"case-fresh", "rita", fresh},
+		{"criteria-new", "rita", fresh + "/criteria/new"},
+		{"report-new", "rita", at + "/report/new"},
 		{"docket-empty", "pat", "/"},
 		{"finding-finder", "carl", "/findings/" + string(f)},
 		{"case-developer", "ada", at},
+		{"criteria-developer", "ada", at + "/criteria"},
 		{"case-new", "ada", "/cases/new"},
 		{"portal", "carl", "/access"},
 		{"finding-new", "carl", "/findings/new"},
 		{"case-authority", "otto", at},
+		{"report", "otto", at + "/report"},
+		{"criteria", "otto", at + "/criteria"},
 		{"findings", "otto", "/findings"},
 		{"cluster", "otto", "/findings/" + string(f) + "/cluster"},
 		{"projects", "otto", "/projects"},
