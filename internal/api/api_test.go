@@ -32,8 +32,8 @@ type house struct {
 	url   string
 	now   time.Time
 	asked func(token string) // before it is told whose a token is; nil is nothing
-	// broken counts how often it was asked whose glass was broken.
-	broken int
+	// told counts how often it was asked what members are told of cases.
+	told int
 }
 
 // people are who has a token.
@@ -88,9 +88,9 @@ type counted struct {
 	h *house
 }
 
-func (c counted) Broken(ctx context.Context, who policy.Principal, of []policy.Case) (map[proofhouse.CaseID][]policy.Asked, error) {
-	c.h.broken++
-	return c.Directory.Broken(ctx, who, of)
+func (c counted) Told(ctx context.Context, who policy.Principal, of []policy.Case, now time.Time) (map[proofhouse.CaseID]api.Told, error) {
+	c.h.told++
+	return c.Directory.Told(ctx, who, of, now)
 }
 
 func newHouse(t testing.TB, db *store.DB) *house {

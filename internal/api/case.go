@@ -101,10 +101,11 @@ func (s server) cases() {
 				return nil, err
 			}
 			shown := s.show(c, who, s.Now())
-			broken, err := s.People.Broken(ctx, policy.Principal{Person: who}, []policy.Case{c.Facts()})
-			for _, a := range broken[c.ID] {
+			told, err := s.People.Told(ctx, policy.Principal{Person: who}, []policy.Case{c.Facts()}, s.Now())
+			for _, a := range told[c.ID].Broken {
 				shown.Body.Glass = append(shown.Body.Glass, wire.GlassOf(a))
 			}
+			shown.Body.Waiting = told[c.ID].Waiting
 			return shown, err
 		})
 }
@@ -211,32 +212,34 @@ func (s server) list(ctx context.Context, who policy.Person, state, find, after 
 			}
 			if len(list.Cases) == limit {
 				list.Next = placeText(list.Cases[limit-1].Place())
-				return list, s.glass(ctx, who, list.Cases)
+				return list, s.told(ctx, who, list.Cases)
 			}
 			list.Cases = append(list.Cases, wire.Listed{Summary: c})
 		}
 		if len(rows) < ask.Limit {
-			return list, s.glass(ctx, who, list.Cases)
+			return list, s.told(ctx, who, list.Cases)
 		}
 		ask.After = rows[len(rows)-1].Place()
 	}
 }
 
-// glass says of each case of a list when its glass was broken last. Of a destroyed case
+// told says of each case of a list when its glass was broken last, and how many requests wait for who asks. Of a destroyed case
 // that is in the house's register alone.
-func (s server) glass(ctx context.Context, who policy.Person, cases []wire.Listed) error {
+func (s server) told(ctx context.Context, who policy.Person, cases []wire.Listed) error {
 	var of []policy.Case
 	for _, c := range cases {
 		if !c.Destroyed {
 			of = append(of, c.Facts())
 		}
 	}
-	broken, err := s.People.Broken(ctx, policy.Principal{Person: who}, of)
+	told, err := s.People.Told(ctx, policy.Principal{Person: who}, of, s.Now())
 	for i, c := range cases {
-		if n := len(broken[c.ID]); n > 0 {
-			last := wire.GlassOf(broken[c.ID][n-1])
+		is := told[c.ID]
+		if n := len(is.Broken); n > 0 {
+			last := wire.GlassOf(is.Broken[n-1])
 			cases[i].Glass = &last
 		}
+		cases[i].Waiting = is.Waiting
 	}
 	return err
 }

@@ -37,9 +37,19 @@ type People interface {
 	Approve(ctx context.Context, who policy.Principal, request string, now time.Time) (policy.Asked, error)
 	Requests(ctx context.Context, who policy.Principal, id proofhouse.CaseID, now time.Time) ([]policy.Asked, error)
 	BreakGlass(ctx context.Context, who policy.Principal, id proofhouse.CaseID, reason string, now time.Time) (policy.Asked, error)
-	// Broken is whenever the glass of a case was broken, oldest first; nothing for who may not know.
-	Broken(ctx context.Context, who policy.Principal, of []policy.Case) (map[proofhouse.CaseID][]policy.Asked, error)
+	// MayAsk is what who may ask two others to approve in a case.
+	MayAsk(ctx context.Context, who policy.Principal, id proofhouse.CaseID, now time.Time) ([]policy.Action, error)
+	// Told is what who is told of with cases.
+	Told(ctx context.Context, who policy.Principal, of []policy.Case, now time.Time) (map[proofhouse.CaseID]Told, error)
 	Register(ctx context.Context, who policy.Principal, after int64, limit int) ([]json.RawMessage, error)
+}
+
+// Told is what members of a case are told of with it.
+type Told struct {
+	// Broken is whenever its glass was broken, oldest first; nothing for who may not know.
+	Broken []policy.Asked
+	// Waiting is how many requests wait for an approval that the member may give.
+	Waiting int
 }
 
 // Named is an input that names a person.
@@ -204,11 +214,20 @@ func (s server) requests() {
 		})
 	add(s, operation{method: "GET", path: "/v1/cases/{case}/requests", id: "requests-list", summary: "The requests about a case, and whenever its glass was broken"},
 		func(ctx context.Context, who policy.Person, in CaseIn) (*struct{ Body wire.Requests }, error) {
-			all, err := s.People.Requests(ctx, policy.Principal{Person: who}, in.Case, s.Now())
+			asks, now := policy.Principal{Person: who}, s.Now()
+			all, err := s.People.Requests(ctx, asks, in.Case, now)
+			if err != nil {
+				return nil, err
+			}
 			out := wire.Requests{Requests: make([]wire.Request, len(all))}
 			for i, a := range all {
+				_, late := a.Approve(who.Name(), now)
+				_, unfit := a.Fetch(a.For, now)
 				out.Requests[i] = wire.RequestOf(a)
+				out.Requests[i].Approvable = late == nil && s.Guard.Check(asks, policy.Approve, a) == nil
+				out.Requests[i].Usable = unfit == nil && a.Asker == who.Name() && a.What != policy.BreakGlass
 			}
+			out.MayAsk, err = s.People.MayAsk(ctx, asks, in.Case, now)
 			return &struct{ Body wire.Requests }{out}, err
 		})
 	type approveIn struct {

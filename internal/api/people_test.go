@@ -1,7 +1,9 @@
 package api_test
 
 import (
+	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -93,9 +95,34 @@ func TestRequests(t *testing.T) {
 	wants(t, "approval by a stranger", err, proofhouse.NotFound)
 	_, err = h.as("sid").Approve(ctx, "request-none")
 	wants(t, "approval of nothing", err, proofhouse.NotFound)
-	for _, who := range []string{"rita", "otto"} {
-		must[wire.Request](t)(h.as(who).Approve(ctx, asked.ID))
+	// waits says for whom it waits, in the list of cases, with the case and in its list of requests.
+	waits := func(when string, until time.Time, names ...string) {
+		t.Helper()
+		for _, who := range []string{"ada", "rita", "eve", "otto", "pat"} {
+			want := 0
+			if slices.Contains(names, who) {
+				want = 1
+			}
+			seen, list, all := must[wire.Case](t)(h.as(who).Case(ctx, id)), must[wire.List](t)(h.as(who).List(ctx, wire.Query{})), must[wire.Requests](t)(h.as(who).Requests(ctx, id))
+			if seen.Waiting != want || list.Cases[0].Waiting != want {
+				t.Errorf("%s: %s is told of %d requests with the case and of %d in the list", when, who, seen.Waiting, list.Cases[0].Waiting)
+			}
+			if len(all.Requests) > 0 && (all.Requests[0].Approvable != (want == 1) || !all.Requests[0].Until.Equal(until)) {
+				t.Errorf("%s: %s sees %+v", when, who, all.Requests[0])
+			}
+			if usable := len(all.Requests) > 0 && all.Requests[0].Usable; usable != (when == "approved" && who == "ada") {
+				t.Errorf("%s: %s can make use of it: %v", when, who, usable)
+			}
+			if want := map[string]string{"ada": "[export unseal destroy]", "rita": "[export unseal destroy]", "eve": "[unseal]", "otto": "[export unseal]", "pat": "[]"}[who]; fmt.Sprint(all.MayAsk) != want {
+				t.Errorf("%s may ask for %v", who, all.MayAsk)
+			}
+		}
 	}
+	waits("asked", asked.At.Add(7*24*time.Hour), "rita", "otto")
+	must[wire.Request](t)(h.as("rita").Approve(ctx, asked.ID))
+	waits("approved once", asked.At.Add(7*24*time.Hour), "otto")
+	approved := must[wire.Request](t)(h.as("otto").Approve(ctx, asked.ID))
+	waits("approved", approved.SecondAt.Add(24*time.Hour))
 	glass := must[wire.Request](t)(h.as("sam").BreakGlass(ctx, id, "an intruder"))
 	_, err = h.as("rita").BreakGlass(ctx, id, "curiosity")
 	wants(t, "a registrar breaks the glass", err, proofhouse.Refused)
@@ -144,7 +171,7 @@ func TestRequests(t *testing.T) {
 	wants(t, "acting through the glass", err, proofhouse.NotFound)
 }
 
-// TestGlassOfAPage: a page of the list asks once whose glass was broken, and each case has its own, and the last.
+// TestGlassOfAPage: a page of the list asks once what members are told, and each case has its own broken glass, and the last.
 func TestGlassOfAPage(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, db *store.DB, _ string) {
 		h, ctx := newHouse(t, db), t.Context()
@@ -158,10 +185,10 @@ func TestGlassOfAPage(t *testing.T) {
 				h.now = h.now.Add(time.Duration(n+1) * time.Minute)
 			}
 		}
-		h.broken = 0
+		h.told = 0
 		list := must[wire.List](t)(h.as("ada").List(ctx, wire.Query{}))
-		if len(list.Cases) != len(want) || h.broken != 1 {
-			t.Errorf("%d cases, asked %d times", len(list.Cases), h.broken)
+		if len(list.Cases) != len(want) || h.told != 1 {
+			t.Errorf("%d cases, asked %d times", len(list.Cases), h.told)
 		}
 		for _, c := range list.Cases {
 			if got := c.Glass; (got != nil) != (want[c.ID] != "") || got != nil && got.Request != want[c.ID] {

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"proofhouse/internal/api"
 	"proofhouse/internal/policy"
 	"proofhouse/internal/proofhouse"
 	"proofhouse/internal/store"
@@ -252,8 +253,8 @@ func names(a policy.Asked, thing policy.Resource) bool {
 	return false
 }
 
-// Broken implements api.People: all members know whenever the glass of their case was broken.
-func (d Directory) Broken(ctx context.Context, who policy.Principal, of []policy.Case) (map[proofhouse.CaseID][]policy.Asked, error) {
+// Told implements api.People: all members know whenever the glass of their case was broken.
+func (d Directory) Told(ctx context.Context, who policy.Principal, of []policy.Case, now time.Time) (map[proofhouse.CaseID]api.Told, error) {
 	ids := make([]proofhouse.CaseID, len(of))
 	for i, c := range of {
 		ids[i] = c.ID
@@ -262,13 +263,38 @@ func (d Directory) Broken(ctx context.Context, who policy.Principal, of []policy
 	if err != nil {
 		return nil, err
 	}
+	out := map[proofhouse.CaseID]api.Told{}
 	for _, c := range of {
-		all[c.ID] = slices.DeleteFunc(all[c.ID], func(a policy.Asked) bool {
+		c.Glass = broken(all[c.ID], now)
+		var told api.Told
+		for _, a := range all[c.ID] {
 			a.Case = c
-			return a.What != policy.BreakGlass || !d.knows(who, a)
-		})
+			_, late := a.Approve(who.Person.Name(), now)
+			switch {
+			case a.What == policy.BreakGlass && d.knows(who, a):
+				told.Broken = append(told.Broken, a)
+			case late == nil && d.Guard.Check(who, policy.Approve, a) == nil:
+				told.Waiting++
+			}
+		}
+		out[c.ID] = told
 	}
-	return all, nil
+	return out, nil
+}
+
+// MayAsk implements api.People.
+func (d Directory) MayAsk(ctx context.Context, who policy.Principal, id proofhouse.CaseID, now time.Time) ([]policy.Action, error) {
+	f, err := d.Facts(ctx, id, now)
+	if err != nil {
+		return nil, err
+	}
+	may := []policy.Action{}
+	for _, what := range []policy.Action{policy.Export, policy.Unseal, policy.Destroy} {
+		if d.Guard.Check(who, policy.Ask, policy.Asked{Case: f, What: what, Asker: who.Person.Name(), At: now}) == nil {
+			may = append(may, what)
+		}
+	}
+	return may, nil
 }
 
 // Requests are those about a case of which who may know, oldest first: all

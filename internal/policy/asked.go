@@ -121,5 +121,21 @@ func (a Asked) Fetch(reader proofhouse.Role, now time.Time) (Asked, error) {
 	return used, err
 }
 
+// Until is until when the request waits for its approvals, or when it has them holds, or when an export was
+// made gives the same again; zero if it was used and gives nothing more.
+func (a Asked) Until() time.Time {
+	switch {
+	case a.What == BreakGlass && a.Used.IsZero():
+		return a.At.Add(glassLife)
+	case a.What == Export && !a.Used.IsZero():
+		return a.Used.Add(fetchLife)
+	case !a.Used.IsZero():
+		return time.Time{}
+	case a.Second == "":
+		return a.At.Add(approvalLife)
+	}
+	return a.SecondAt.Add(useLife)
+}
+
 // Approval is who asked and approved.
 func (a Asked) Approval() Approval { return Approval{a.Asker, a.First, a.Second} }

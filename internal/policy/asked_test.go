@@ -50,3 +50,35 @@ func TestFetch(t *testing.T) {
 		}
 	}
 }
+
+// TestUntil: what is said of how long a request holds is what is held to.
+func TestUntil(t *testing.T) {
+	at := time.Date(2026, 6, 1, 9, 0, 0, 0, time.UTC)
+	waits := Asked{ID: "r", What: Destroy, Reason: "r", Asker: "ada@lab", At: at}
+	approved := Asked{ID: "r", What: Export, Reason: "r", Asker: "ada@lab", First: "rita@body", Second: "otto@body", At: at, FirstAt: at, SecondAt: at.Add(time.Hour)}
+	fetched, err := approved.Fetch("", at.Add(2*time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		a  Asked
+		do func(Asked, time.Time) (Asked, error)
+	}{
+		"waits":        {waits, func(a Asked, now time.Time) (Asked, error) { return a.Approve("rita@body", now) }},
+		"approved":     {approved, Asked.Use},
+		"exported":     {fetched, func(a Asked, now time.Time) (Asked, error) { return a.Fetch("", now) }},
+		"broken glass": {Asked{ID: "r", What: BreakGlass, Reason: "r", Asker: "gus@body", At: at}, Asked.Use},
+	} {
+		until := c.a.Until()
+		if _, err := c.do(c.a, until); err != nil {
+			t.Errorf("%s: until %v, and not at that time: %v", name, until, err)
+		}
+		if _, err := c.do(c.a, until.Add(time.Microsecond)); err == nil {
+			t.Errorf("%s: until %v, and after that", name, until)
+		}
+	}
+	used, err := Asked{ID: "r", What: Destroy, Asker: "ada@lab", First: "rita@body", Second: "otto@body", At: at, SecondAt: at}.Use(at)
+	if err != nil || !used.Until().IsZero() {
+		t.Errorf("what was used holds until %v, %v", used.Until(), err)
+	}
+}

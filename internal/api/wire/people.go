@@ -89,16 +89,21 @@ type Request struct {
 	SecondAt time.Time         `json:"second_at,omitzero"`
 	Used     time.Time         `json:"used,omitzero" doc:"when it was made use of, which is once"`
 	For      proofhouse.Role   `json:"for,omitempty" doc:"the role for whose readers an export was made"`
+	Until    time.Time         `json:"until,omitzero" doc:"until when it waits for approvals, or holds once it has them, or gives the same export again"`
+	// The two below are said in lists alone, and of the moment.
+	Approvable bool `json:"approvable,omitempty" doc:"you may approve it"`
+	Usable     bool `json:"usable,omitempty" doc:"it is yours, is approved, and can be made use of"`
 }
 
 // RequestOf is a as the API gives it.
 func RequestOf(a policy.Asked) Request {
-	return Request{a.ID, a.Case.ID, a.What, a.On, a.Reason, a.Asker, a.First, a.Second, a.At, a.FirstAt, a.SecondAt, a.Used, a.For}
+	return Request{a.ID, a.Case.ID, a.What, a.On, a.Reason, a.Asker, a.First, a.Second, a.At, a.FirstAt, a.SecondAt, a.Used, a.For, a.Until(), false, false}
 }
 
 // Requests is the list of a case's requests.
 type Requests struct {
-	Requests []Request `json:"requests" nullable:"false"`
+	Requests []Request       `json:"requests" nullable:"false"`
+	MayAsk   []policy.Action `json:"may_ask" nullable:"false" doc:"what you may ask for"`
 }
 
 // HouseEntries is a page of what happened to people.

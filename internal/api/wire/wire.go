@@ -32,6 +32,8 @@ type Case struct {
 	PartnersBy int `json:"partners_by,omitzero"`
 	// Glass is whenever the case's glass was broken, oldest first, for members. Answers to acts leave it out.
 	Glass []Glass `json:"glass,omitempty"`
+	// Waiting is how many requests wait for an approval that the reader may give. Answers to acts leave it out.
+	Waiting int `json:"waiting,omitzero"`
 }
 
 // Glass is a glass that was broken: a security officer of the body, who need be no
@@ -98,6 +100,8 @@ type Listed struct {
 	docket.Summary
 	// Glass is when the case's glass was broken last, for members; nil if it never was.
 	Glass *Glass `json:"glass,omitempty"`
+	// Waiting is how many requests about the case wait for an approval that the reader may give.
+	Waiting int `json:"waiting,omitzero"`
 }
 
 // Done is the answer to an act.
