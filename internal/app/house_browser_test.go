@@ -207,6 +207,7 @@ func (s *served) pictured(t *testing.T) []struct{ name, who, path string } {
 	}
 	s.do(t, "eve", id, docket.FileReport{Report: report, Salt: docket.Salt{3}})
 	s.do(t, "rita", id, docket.PublishReport{Version: 2})
+	kept := s.custodyPictured(t)
 	return []struct{ name, who, path string }{
 		{"sign-in", "", "/sign-in"},
 		{"transparency", "", "/transparency"},
@@ -217,6 +218,11 @@ func (s *served) pictured(t *testing.T) []struct{ name, who, path string } {
 		{"case-fresh", "rita", fresh},
 		{"criteria-new", "rita", fresh + "/criteria/new"},
 		{"report-new", "rita", at + "/report/new"},
+		{"requests", "rita", kept + "/requests"},
+		{"use", "rita", kept + "/use"},
+		{"artifacts", "rita", kept + "/artifacts"},
+		{"bundle", "ada", kept + "/bundle"},
+		{"glass", "bob", "/glass"},
 		{"docket-empty", "pat", "/"},
 		{"finding-finder", "carl", "/findings/" + string(f)},
 		{"case-developer", "ada", at},

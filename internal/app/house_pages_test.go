@@ -303,6 +303,12 @@ func (s *served) pagesByRole(t *testing.T, id proofhouse.CaseID, f clearing.Find
 		"/cases/" + string(id) + "/criteria/1":                      {read: members},
 		"/cases/" + string(id) + "/criteria/2":                      {},
 		"/cases/" + string(id) + "/criteria/new":                    {refused: members}, // it is determined
+		"/cases/" + string(id) + "/requests":                        {read: members},
+		"/cases/" + string(id) + "/bundle":                          {read: members},
+		"/cases/" + string(id) + "/artifacts":                       {read: members},
+		"/cases/" + string(id) + "/certificates/1":                  {},
+		"/cases/" + string(id) + "/use":                             {read: members},
+		"/cases/case-aaaaaaaaaaaaaaaa/use":                          {},
 		"/cases/case-aaaaaaaaaaaaaaaa":                              {},
 		"/findings/" + string(f):                                    {read: "carl otto eve al"},
 		"/findings/" + string(f) + "/receipt":                       {read: "carl otto eve al"},
@@ -311,7 +317,7 @@ func (s *served) pagesByRole(t *testing.T, id proofhouse.CaseID, f clearing.Find
 		"/project?purl=" + project:                                  {read: "otto eve al", refused: "carl pat"},
 		"/packets/" + string(packet):                                {read: "otto eve al"},
 		"/packets/" + string(packet) + "/archive":                   {read: "otto", refused: "eve al"}, // it is of a proof marked TLP:RED
-		"/cases/new": {read: strings.Join(everybody, " ")}, "/access": {read: strings.Join(everybody, " ")}, "/settings": {read: strings.Join(everybody, " ")},
+		"/cases/new": {read: strings.Join(everybody, " ")}, "/glass": {read: strings.Join(everybody, " ")}, "/access": {read: strings.Join(everybody, " ")}, "/settings": {read: strings.Join(everybody, " ")},
 		"/findings/new": {read: strings.Join(everybody, " ")}, "/findings/export": {read: strings.Join(everybody, " ")},
 		"/settings/organisations/lab": {read: "ann ada bob rita al"}, "/settings/organisations/none": {read: "ann rita al"},
 		"/nothing": {},
@@ -443,7 +449,7 @@ func (s *served) crossOrigin(t *testing.T, id proofhouse.CaseID) {
 		}
 	}
 	for _, h := range []http.Header{{"Sec-Fetch-Site": {"cross-site"}}, {"Sec-Fetch-Site": {"same-site"}}, {"Origin": {"https://evil.example"}}, {"Origin": {"null"}}} {
-		for _, path := range []string{"/sign-in", "/sign-out", "/cases/" + string(id) + "/acts/withdraw", "/cases/" + string(id) + "/acts/announce", "/packets", "/cases"} {
+		for _, path := range []string{"/sign-in", "/sign-out", "/cases/" + string(id) + "/acts/withdraw", "/cases/" + string(id) + "/acts/announce", "/packets", "/cases", "/cases/" + string(id) + "/requests", "/cases/" + string(id) + "/requests/approve", "/cases/" + string(id) + "/bundle", "/cases/" + string(id) + "/destroy", "/glass"} {
 			if p := ada.post(path, url.Values{"confirm": {"yes"}, "date": {"2031-01-02"}}, h); p.status != http.StatusForbidden {
 				t.Errorf("%s with %v: %d", path, h, p.status)
 			}

@@ -150,6 +150,16 @@ var deeds = map[string]func(form) (docket.Act, error){
 	"sponsor": func(f form) (docket.Act, error) {
 		return docket.Sponsor{Organisation: f.organisation("organisation"), Criterion: f.text("criterion"), Reason: f.line("reason")}, nil
 	},
+	"hold": func(f form) (docket.Act, error) {
+		a := docket.PlaceHold{ID: f.text("name"), Reason: f.line("reason")}
+		for _, id := range f.Values["artifact"] {
+			a.Artifacts = append(a.Artifacts, proofhouse.Digest(id))
+		}
+		return a, nil
+	},
+	"lift": func(f form) (docket.Act, error) {
+		return docket.LiftHold{ID: f.text("name"), Reason: f.line("reason")}, nil
+	},
 	"decline": func(f form) (docket.Act, error) {
 		return docket.Decline{Organisation: f.organisation("organisation"), Criterion: f.text("criterion"), Reason: f.line("reason")}, nil
 	},
@@ -163,10 +173,14 @@ var consequences = map[string]string{
 	"withdraw":       "All access of the body and its testers ends at once, open streams included. Nothing is signed afterwards, and nothing remembers it as a fault. It cannot be taken back; a new case can be opened at any time.",
 	"end":            "This access to the model ends at once, calls under way included. The developer can lend the model again.",
 	"unshare":        "The partner's access to the model ends at once, calls under way included. You can share with it again.",
+	"lift":           "What the hold kept may be destroyed from now on, as the terms say, by a request that two others approve. Another hold can be placed until then.",
 	"leave":          "This person no longer sees the case, from now on. What they did stays in the record.",
 	"publish-report": "From then on anybody can read the public tier of this version, without an account. It cannot be taken back.",
 	"decline":        "Access that the body sponsors for this partner ends at once. It reads the criterion and your reason, and can appeal.",
 }
+
+// pages are the pages of a case that have forms of their own, by the acts that one comes back from.
+var pages = map[string]string{"hold": "/artifacts", "lift": "/artifacts"}
 
 // acts adds what is done in cases.
 func (s site) acts() {
@@ -214,7 +228,7 @@ func (s site) acts() {
 		if err != nil {
 			return err
 		}
-		return v.to("/cases/" + string(v.id()) + "?" + url.Values{"done": {name}, "seq": {strconv.Itoa(did.Seq)}}.Encode())
+		return v.to("/cases/" + string(v.id()) + pages[name] + "?" + url.Values{"done": {name}, "seq": {strconv.Itoa(did.Seq)}}.Encode())
 	})
 }
 

@@ -54,8 +54,12 @@ func (s site) docket() {
 		if n, err := strconv.Atoi(q.Get("after")); err == nil && n >= 0 {
 			after = n
 		}
+		shown := shownEvents
+		if page.ThroughGlass(v.me, c) {
+			after, shown = 0, wire.MaxEvents // it is read once, and then no more
+		}
 		// Not everybody may read what happened.
-		events, err := v.client.EventsPage(v.r.Context(), c.ID, after, shownEvents)
+		events, err := v.client.EventsPage(v.r.Context(), c.ID, after, shown)
 		if k := proofhouse.KindOf(err); err != nil && k != proofhouse.Refused && k != proofhouse.NotFound {
 			return err
 		}
@@ -86,15 +90,22 @@ func (s site) docket() {
 	s.acts()
 	s.reports()
 	s.criteria()
+	s.requests()
+	s.artifacts()
 }
 
 func (v visit) id() proofhouse.CaseID { return proofhouse.CaseID(v.r.PathValue("case")) }
 
 // file sends a file to be saved, never as what its writer called it.
 func (v visit) file(name string, b []byte) error {
+	v.saved(name)
+	_, _ = v.w.Write(b) // who asked is gone
+	return nil
+}
+
+// saved begins a file to be saved.
+func (v visit) saved(name string) {
 	v.w.Header().Set("Content-Type", "application/octet-stream")
 	v.w.Header().Set("Content-Disposition", `attachment; filename="`+name+`"`)
 	v.w.WriteHeader(http.StatusOK)
-	_, _ = v.w.Write(b) // who asked is gone
-	return nil
 }

@@ -57,22 +57,27 @@ func (s site) client(session string) wire.Client {
 	return wire.Client{URL: "http://house", Token: session, HTTP: &http.Client{Transport: inside{s.API}}}
 }
 
-// inside is a handler that a client reaches without a network. Answers are held whole, so it is for no streams.
+// inside is a handler that a client reaches without a network. Answers are held whole: flowing is for those that may be long.
 type inside struct{ http.Handler }
 
 // RoundTrip implements http.RoundTripper.
 func (h inside) RoundTrip(r *http.Request) (*http.Response, error) {
+	w := answer{header: http.Header{}, status: http.StatusOK}
+	h.ServeHTTP(&w, within(r))
+	return &http.Response{
+		StatusCode: w.status, Status: http.StatusText(w.status), Proto: r.Proto, ProtoMajor: 1, ProtoMinor: 1, Header: w.header,
+		Body: io.NopCloser(&w.body), ContentLength: int64(w.body.Len()), Request: r,
+	}, nil
+}
+
+// within is a client's request as a handler in this process gets it.
+func within(r *http.Request) *http.Request {
 	in := r.Clone(r.Context())
 	if in.Body == nil {
 		in.Body = http.NoBody
 	}
 	in.RequestURI = r.URL.RequestURI()
-	w := answer{header: http.Header{}, status: http.StatusOK}
-	h.ServeHTTP(&w, in)
-	return &http.Response{
-		StatusCode: w.status, Status: http.StatusText(w.status), Proto: r.Proto, ProtoMajor: 1, ProtoMinor: 1, Header: w.header,
-		Body: io.NopCloser(&w.body), ContentLength: int64(w.body.Len()), Request: r,
-	}, nil
+	return in
 }
 
 // answer is what a handler wrote.
