@@ -39,6 +39,8 @@ func (h *House) Uses(ctx context.Context, id proofhouse.CaseID) (wire.Uses, erro
 			},
 		})
 	}
-	slices.SortFunc(all.Uses, func(a, b wire.GrantUse) int { return cmp.Or(cmp.Compare(a.Grant, b.Grant), a.From.Compare(b.From), cmp.Compare(a.Key, b.Key)) })
+	slices.SortFunc(all.Uses, func(a, b wire.GrantUse) int {
+		return cmp.Or(cmp.Compare(a.Grant, b.Grant), a.From.Compare(b.From), cmp.Compare(a.Key, b.Key))
+	})
 	return all, nil
 }

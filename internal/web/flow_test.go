@@ -48,30 +48,35 @@ func TestFlow(t *testing.T) {
 	}))
 	defer pages.Close()
 	browser := http.Client{Timeout: 10 * time.Second}
-	get := func(path string) *http.Response {
+	type reply struct {
+		status int
+		header http.Header
+		body   io.Reader
+	}
+	get := func(path string) reply {
 		t.Helper()
 		resp, err := browser.Get(pages.URL + path)
 		if err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { resp.Body.Close() })
-		return resp
+		return reply{resp.StatusCode, resp.Header, resp.Body}
 	}
 	for path, want := range map[string]error{"/whole": nil, "/broken": io.ErrUnexpectedEOF} {
 		resp := get(path)
 		first := make([]byte, 5)
-		if _, err := io.ReadFull(resp.Body, first); err != nil || string(first) != "first" || resp.Header.Get("Content-Disposition") != `attachment; filename="name"` {
+		if _, err := io.ReadFull(resp.body, first); err != nil || string(first) != "first" || resp.header.Get("Content-Disposition") != `attachment; filename="name"` {
 			t.Fatalf("%s: %q, %v", path, first, err)
 		}
 		arrived <- struct{}{} // only now is there more
-		rest, err := io.ReadAll(resp.Body)
+		rest, err := io.ReadAll(resp.body)
 		if !errors.Is(err, want) || want == nil && string(rest) != ", second" {
 			t.Errorf("%s: then %q, %v", path, rest, err)
 		}
 	}
 	resp := get("/refused")
-	if says, err := io.ReadAll(resp.Body); err != nil || resp.StatusCode != http.StatusForbidden || resp.Header.Get("Content-Disposition") != "" || string(says) != "not yours\n" {
-		t.Errorf("refused: %d %q, %v", resp.StatusCode, says, err)
+	if says, err := io.ReadAll(resp.body); err != nil || resp.status != http.StatusForbidden || resp.header.Get("Content-Disposition") != "" || string(says) != "not yours\n" {
+		t.Errorf("refused: %d %q, %v", resp.status, says, err)
 	}
 	if resp, err := browser.Get(pages.URL + "/early"); err == nil {
 		resp.Body.Close()
