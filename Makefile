@@ -13,9 +13,9 @@ export GOFLAGS := -buildvcs=false -trimpath
 # The race detector watches all but SQLite, a C program translated to Go, in which it took a third of the tests' time. This package has
 # no generic code: the linker keeps one copy of that for all, and an unwatched copy made races where there were none.
 RACE    := -race -gcflags='modernc.org/sqlite/lib=-race=false'
-# These compile and run hundreds of programs, or walk through millions of histories: watched, they take three to five times as long, or are
-# cut short. What they do side by side, shorter tests do under watch.
-LONG    := TestPlanted|TestMatrixPruned|TestTenBecomeOne|TestWalk|TestHistories
+# These compile and run hundreds of programs, or try every rule, byte or history: watched, they take three to five times as long, and what
+# they do side by side, shorter tests do under watch. The two of docket's are cut short there.
+LONG    := TestPlanted|TestMatrixPruned|TestTenBecomeOne|TestEveryRuleCounts|TestBundleEveryByte
 
 .PHONY: help run test check bench generate clean build
 
@@ -35,8 +35,8 @@ build:
 
 test: ## install what is missing and run all Go tests with the race detector, and without it the long ones and 10,000 cases
 	@./install test
-	go test $(RACE) -skip '^(TestPlanted|TestMatrixPruned|TestTenBecomeOne)$$' -timeout 45m $$(go list ./... | grep -v /planted$$)
-	CGO_ENABLED=0 go test -timeout 30m -run '^($(LONG))$$' ./internal/docket ./internal/clearing
+	go test $(RACE) -skip '^($(LONG))$$' -timeout 45m $$(go list ./... | grep -v /planted$$)
+	CGO_ENABLED=0 go test -timeout 30m -run '^($(LONG)|TestWalk|TestHistories)$$' ./internal/docket ./internal/clearing ./internal/policy ./internal/ledger
 	CGO_ENABLED=0 go test -timeout 30m ./internal/clearing/planted
 	CGO_ENABLED=0 go test -timeout 30m -run '^$$' -bench '^BenchmarkList$$' -benchtime 1x ./internal/app # every page of 10,000 cases, on both databases
 

@@ -119,11 +119,19 @@ func BenchmarkList(b *testing.B) {
 	rita := proofhouse.Actor{Organisation: "institute", Person: "rita", Role: proofhouse.Registrar}
 	databases(b, func(b *testing.B, fresh func(b *testing.B) string) {
 		h := benchHouse(b, fresh(b))
-		for range cases {
-			if _, _, err := h.Registry.Do(b.Context(), openedCase(b, h, rules), docket.Event{By: rita, Act: docket.Accept{}}, 0, docket.Request{}, time.Now()); err != nil {
-				b.Fatal(err)
-			}
+		const writers = 8
+		var work sync.WaitGroup
+		for range writers {
+			work.Go(func() {
+				for range cases / writers {
+					if _, _, err := h.Registry.Do(b.Context(), openedCase(b, h, rules), docket.Event{By: rita, Act: docket.Accept{}}, 0, docket.Request{}, time.Now()); err != nil {
+						b.Error(err)
+						return
+					}
+				}
+			})
 		}
+		work.Wait()
 		read := func(b *testing.B, l docket.Listing, all bool) (middle docket.Place) {
 			l.Who, l.Untaken = docket.Person{Organisation: rita.Organisation, Person: rita.Person}, rita.Organisation
 			for n := 0; ; {
