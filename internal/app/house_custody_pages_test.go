@@ -261,7 +261,7 @@ func (c custody) breaks(t *testing.T) {
 func (c custody) held(t *testing.T, sealed [2]docket.Artifact) {
 	at := c.path + "/artifacts"
 	p := c.in["ada"].get(at)
-	if !p.says(string(sealed[0].ID), string(sealed[1].ID), "canary-name", "10 bytes", "ada@lab", "must be kept", "TLP:AMBER+STRICT") {
+	if !p.says(string(sealed[0].ID), string(sealed[1].ID), "canary-name", "10\u00a0bytes", "ada@lab", "must be kept", "TLP:AMBER+STRICT") {
 		t.Errorf("the list: %s", p.text)
 	}
 	for _, who := range []string{"eve", "pat"} { // who is not cleared, and did not bring it
@@ -307,7 +307,6 @@ func (c custody) held(t *testing.T, sealed [2]docket.Artifact) {
 // destroys has the registrar destroy one of two artifacts, and then the case.
 func (c custody) destroys(t *testing.T, sealed [2]docket.Artifact) {
 	at, rita := c.path+"/artifacts", c.in["rita"]
-	c.do(t, "ada", c.id, docket.Withdraw{})
 	r := c.asks(t, "rita", "/artifacts", "destroy", url.Values{"on": {string(sealed[0].ID)}})
 	order := url.Values{"artifact": {string(sealed[0].ID)}, "request": {r.ID}, "confirm": {"yes"}}
 	if p := rita.get(at); p.form(c.path+"/destroy") != nil {
@@ -317,6 +316,14 @@ func (c custody) destroys(t *testing.T, sealed [2]docket.Artifact) {
 		t.Errorf("destroyed what nobody approved: %d", p.status)
 	}
 	c.approve(t, "otto", "ada")
+	// The approval is not spent on what has to be kept.
+	if p := rita.post(c.path+"/destroy", order, nil); p.status != http.StatusForbidden || !p.says("until the review is over") || !rita.get(at).says("At this time it must be kept") {
+		t.Errorf("destroyed while the review goes on: %d %s", p.status, p.text)
+	}
+	c.do(t, "ada", c.id, docket.Withdraw{})
+	if !rita.get(at).says("At this time it may be destroyed") {
+		t.Error("the review is over, and it says that it is not")
+	}
 	for who, want := range map[string]int{"ada": http.StatusForbidden, "eve": http.StatusNotFound, "carl": http.StatusNotFound} {
 		if p := c.in[who].post(c.path+"/destroy", order, nil); p.status != want {
 			t.Errorf("destroyed by %s: %d, not %d", who, p.status, want)
@@ -358,6 +365,11 @@ func (c custody) destroys(t *testing.T, sealed [2]docket.Artifact) {
 	// The whole case, which has to be named.
 	c.asks(t, "rita", "/requests", "destroy", nil)
 	c.approve(t, "otto", "ada")
+	c.do(t, "otto", c.id, docket.PlaceHold{ID: "late", Reason: "a court asks"})
+	if !rita.get(at).says("A legal hold stands against it for now") {
+		t.Error("what stands against the end of the case is not said")
+	}
+	c.do(t, "otto", c.id, docket.LiftHold{ID: "late", Reason: "it is over"})
 	once = rita.send(rita.get(at), c.path+"/destroy", nil)
 	if !once.says("No bundle can be made") {
 		t.Errorf("all of it: %d %s", once.status, once.text)
