@@ -227,6 +227,9 @@ func (c custody) breaks(t *testing.T) {
 	if !sam.get("/").says(`href="/glass"`) || c.in["rita"].get("/").says(`href="/glass"`) || c.in["rita"].get("/glass").form("/glass") != nil {
 		t.Error("the glass is offered to others than security officers, or not to them")
 	}
+	if p := sam.send(sam.get("/glass"), "/glass", url.Values{"case": {" "}, "reason": {"r"}}); p.status != http.StatusUnprocessableEntity {
+		t.Errorf("the glass of nothing: %d", p.status)
+	}
 	v := url.Values{"case": {string(c.id)}, "reason": {hostile}}
 	once := sam.send(sam.get("/glass"), "/glass", v)
 	if !once.says("Everybody in the case reads at once", "cannot be taken back") || c.in["ada"].get(c.path).says("The glass was broken") || sam.get(c.path).status != http.StatusNotFound {

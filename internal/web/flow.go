@@ -25,7 +25,7 @@ func (h flowing) RoundTrip(r *http.Request) (*http.Response, error) {
 				return
 			}
 			w.WriteHeader(http.StatusOK)
-			in.Close()
+			_ = in.Close()
 		}()
 		h.ServeHTTP(w, within(r.WithContext(ctx)))
 	}()

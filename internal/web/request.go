@@ -72,6 +72,9 @@ func (s site) requests() {
 			return err
 		}
 		id := proofhouse.CaseID(f.text("case"))
+		if id == "" {
+			return proofhouse.Errorf(proofhouse.Invalid, nil, "name the case by its id")
+		}
 		if f.Get("confirm") != "yes" {
 			return v.show(page.BreakGlass(v.frame("Once more", "docket"), id, f.line("reason")))
 		}
