@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"filippo.io/age"
+
 	"proofhouse/internal/api/wire"
 	"proofhouse/internal/docket"
 	"proofhouse/internal/policy"
@@ -39,6 +41,7 @@ func TestCustodyPages(t *testing.T) {
 	t.Run("export", func(t *testing.T) { c.exports(t) })
 	t.Run("glass", func(t *testing.T) { c.breaks(t) })
 	t.Run("holds", func(t *testing.T) { c.held(t, sealed) })
+	t.Run("unseal", func(t *testing.T) { c.unseals(t) })
 	t.Run("destroy", func(t *testing.T) { c.destroys(t, sealed) })
 }
 
@@ -304,6 +307,41 @@ func (c custody) held(t *testing.T, sealed [2]docket.Artifact) {
 	}
 	if p := c.in["rita"].send(once, c.path+"/acts/lift", nil); p.status != http.StatusOK || p.says("held by court") || !p.says("lifted") {
 		t.Errorf("lifted: %d %s", p.status, p.text)
+	}
+}
+
+// unseals has an evaluator ask for what two custodians open, and read by which commands.
+func (c custody) unseals(t *testing.T) {
+	var keys []string
+	for range 2 {
+		k, err := age.GenerateHybridIdentity()
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys = append(keys, k.Recipient().String())
+	}
+	c.do(t, "ada", c.id, docket.MakePart{Name: "two", Custodians: keys})
+	compartment := docket.Compartment(c.id, "two")
+	a := c.seal(t, "ada", c.id, wire.NewArtifact{Name: "weights", Source: "ours", Compartment: compartment}, "canary-weights")
+	c.clear(t, compartment, "eve@institute")
+	page := c.in["eve"].get(c.path + "/artifacts")
+	if !page.says("opens with two custodians", compartment, "case artifact add "+string(c.id)) || page.says("Save a copy") || page.form(c.path+"/acts/hold") != nil {
+		t.Errorf("what two custodians open: %s", page.text)
+	}
+	if p := c.in["eve"].get(c.path + "/artifacts/" + string(a.ID) + "/content"); p.status != http.StatusForbidden || strings.Contains(p.text, "canary-weights") {
+		t.Errorf("opened without them: %d", p.status)
+	}
+	r := c.asks(t, "eve", "/artifacts", "unseal", url.Values{"on": {string(a.ID)}})
+	if c.in["eve"].get(c.path + "/requests").says("artifact layer") {
+		t.Error("the commands are there before the approvals")
+	}
+	c.approve(t, "otto", "ada")
+	on := string(c.id) + " " + string(a.ID)
+	if p := c.in["eve"].get(c.path + "/requests"); !p.says("unseal weights", "proofhouse case artifact layer "+on+" layer-1 --request "+r.ID, "artifact unwrap layer-2 layer-3 --key-file", "artifact open "+on+" FILE --request "+r.ID+" --layer layer-3") {
+		t.Errorf("the commands: %s", p.text)
+	}
+	if p := c.in["rita"].get(c.path + "/requests"); p.says("artifact layer") || p.says("weights") { // who does not know of it
+		t.Errorf("another reads of it: %s", p.text)
 	}
 }
 

@@ -27,7 +27,9 @@ func (s site) artifacts() {
 		}
 		q := v.r.URL.Query()
 		vault := page.Vault{Case: c, All: sealed.Artifacts, Asked: asked, Said: said(q)}
-		vault.From, _ = strconv.Atoi(q.Get("from")) // what is none is the first page
+		if n, err := strconv.Atoi(q.Get("from")); err == nil && n > 0 {
+			vault.From = n
+		}
 		if q.Get("done") == "destroyed" {
 			vault.Said = "It is destroyed. The certificate says what went, and who approved."
 		}

@@ -25,7 +25,7 @@ type Vault struct {
 	Case  wire.Case
 	All   []wire.Filed
 	Asked wire.Requests
-	From  int // which artifact the page begins with
+	From  int // which artifact the page begins with, from 0
 	Said  string
 }
 
@@ -33,7 +33,7 @@ type Vault struct {
 const shownArtifacts = 100
 
 func (v Vault) shown() []wire.Filed {
-	from := min(max(0, v.From), len(v.All))
+	from := min(v.From, len(v.All))
 	return v.All[from:min(len(v.All), from+shownArtifacts)]
 }
 
