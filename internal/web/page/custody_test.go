@@ -49,6 +49,34 @@ func TestTold(t *testing.T) {
 	}
 }
 
+// TestManyRequests: of many requests a page has those that wait for who looks, those that can be made use of, and the newest, and says how many it has not.
+func TestManyRequests(t *testing.T) {
+	var all wire.Requests
+	for i := range 200 {
+		all.Requests = append(all.Requests, wire.Request{ID: fmt.Sprintf("request-%03d", i), What: policy.Export, Reason: strings.Repeat("x", 2000), Asker: "ada@lab", Approvable: i == 3, Usable: i == 5})
+	}
+	c := wire.Case{Case: docket.Case{ID: "case-1", Codename: "heron"}, Waiting: 1}
+	var b strings.Builder
+	if err := Requests(Frame{Title: "Requests", Now: time.Now()}, c, all, nil, "").Render(t.Context(), &b); err != nil {
+		t.Fatal(err)
+	}
+	if b.Len() > 250_000 {
+		t.Errorf("the page weighs %d bytes", b.Len())
+	}
+	for i, r := range all.Requests {
+		want := 0
+		if i == 3 || i == 5 || i >= 150 {
+			want = 1
+		}
+		if n := strings.Count(b.String(), "<code>"+r.ID+"</code>"); n != want {
+			t.Errorf("%s is there %d times, not %d", r.ID, n, want)
+		}
+	}
+	if !strings.Contains(b.String(), "148 older ones are not shown here") {
+		t.Error("how many are not shown is not said")
+	}
+}
+
 // TestArtifactsPaged goes through the pages of a case with 250 artifacts, each of which is on one and light enough.
 func TestArtifactsPaged(t *testing.T) {
 	v := Vault{Case: wire.Case{Case: docket.Case{ID: "case-1", Codename: "heron"}, Roles: []proofhouse.Role{proofhouse.Registrar}}, Asked: wire.Requests{MayAsk: []policy.Action{policy.Unseal, policy.Destroy}}}
