@@ -101,6 +101,9 @@ func TestRunPage(t *testing.T) {
 		if p.status != want || (p.status == http.StatusNotFound && p.says("run-1")) {
 			t.Errorf("%s reads the run: %d, want %d", who, p.status, want)
 		}
+		if c := b.get("/cases/" + string(id)); c.says(`href="`+path+`"`) != slices.Contains(readers, who) {
+			t.Errorf("%s is led to the run, or is not: %d", who, c.status)
+		}
 		if may := p.form(path+"/steer") != nil; may != slices.Contains(steerers, who) {
 			t.Errorf("%s is offered to steer: %v", who, may)
 		}

@@ -4,7 +4,7 @@
 (() => {
   const live = document.querySelector("[data-stream]");
   if (!live || !window.EventSource) return;
-  let busy = false, again = false;
+  let busy = false, again = false, over = false;
   const refresh = async () => {
     if (busy) { again = true; return; }
     busy = true;
@@ -12,7 +12,8 @@
       const answer = await fetch(location.href, { redirect: "error" });
       if (answer.ok) {
         const next = new DOMParser().parseFromString(await answer.text(), "text/html");
-        for (const part of document.querySelectorAll("[data-part]")) {
+        // Forms are left alone until they are of no use.
+        for (const part of document.querySelectorAll(over ? "[data-part], [data-until-over]" : "[data-part]")) {
           const fresh = next.getElementById(part.id);
           // What somebody holds with the keyboard stays until they leave it.
           if (fresh && !part.contains(document.activeElement)) part.replaceWith(document.importNode(fresh, true));
@@ -24,5 +25,5 @@
   };
   const source = new EventSource(live.dataset.stream);
   source.addEventListener("new", refresh);
-  source.addEventListener("over", () => { source.close(); refresh(); });
+  source.addEventListener("over", () => { over = true; source.close(); refresh(); });
 })();
