@@ -49,14 +49,7 @@ func TestBrowser(t *testing.T) {
 	s := serveHouse(t, t.TempDir(), "")
 	pages := s.pictured(t)
 	ctx := chromium(t)
-	var mu sync.Mutex
-	chromedp.ListenTarget(ctx, func(e any) {
-		if r, ok := e.(*network.EventRequestWillBeSent); ok && !strings.HasPrefix(r.Request.URL, s.url+"/") && !strings.HasPrefix(r.Request.URL, "data:") { // of the browser's own: the sign in a field for dates
-			mu.Lock()
-			defer mu.Unlock()
-			t.Errorf("%s is asked for by %s", r.Request.URL, r.DocumentURL)
-		}
-	})
+	alone(t, ctx, s.url)
 	who := ""
 	for _, p := range pages {
 		if p.who != who {
@@ -70,8 +63,21 @@ func TestBrowser(t *testing.T) {
 	}
 }
 
+// alone holds a tab to asking the house and nobody else.
+func alone(t *testing.T, ctx context.Context, house string) {
+	t.Helper()
+	var mu sync.Mutex
+	chromedp.ListenTarget(ctx, func(e any) {
+		if r, ok := e.(*network.EventRequestWillBeSent); ok && !strings.HasPrefix(r.Request.URL, house+"/") && !strings.HasPrefix(r.Request.URL, "data:") { // of the browser's own: the sign in a field for dates
+			mu.Lock()
+			defer mu.Unlock()
+			t.Errorf("%s is asked for by %s", r.Request.URL, r.DocumentURL)
+		}
+	})
+}
+
 // chromium is a tab of Debian's browser.
-func chromium(t *testing.T) context.Context {
+func chromium(t *testing.T, more ...chromedp.ExecAllocatorOption) context.Context {
 	t.Helper()
 	opts := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath("/usr/bin/chromium"), chromedp.UserDataDir(t.TempDir()),
@@ -80,7 +86,7 @@ func chromium(t *testing.T) context.Context {
 		// The default of 20 s is too short where the machine is busy.
 		chromedp.WSURLReadTimeout(patience),
 	)
-	alloc, stop := chromedp.NewExecAllocator(t.Context(), opts...)
+	alloc, stop := chromedp.NewExecAllocator(t.Context(), append(opts, more...)...)
 	t.Cleanup(stop)
 	ctx, stop := chromedp.NewContext(alloc)
 	t.Cleanup(stop)

@@ -122,26 +122,23 @@ func exampleFile(t testing.TB, name string) string {
 	return string(b)
 }
 
-// finders makes carl a coordinator who is cleared for red, and al an auditor.
+// finders populates the house and gives it its offices.
 func (s *served) finders(t *testing.T) {
 	t.Helper()
 	s.populate(t)
-	now := time.Now()
-	admin, err := s.Directory.Authenticate(t.Context(), s.tokens["ann"], now)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ann := policy.Principal{Person: admin}
+	s.offices(t)
+}
+
+// offices makes otto a coordinator who is cleared for red, eve one who is not, al an auditor and rita a security officer.
+func (s *served) offices(t *testing.T) {
+	t.Helper()
+	now, ann := time.Now(), principal(t, s, "ann")
 	for person, role := range map[string]policy.HouseRole{"otto@institute": policy.HouseCoordinator, "eve@institute": policy.HouseCoordinator, "al@audit": policy.HouseAuditor, "rita@institute": policy.HouseSecurityOfficer} {
 		if err := s.Directory.GiveRole(t.Context(), ann, person, role, now); err != nil {
 			t.Fatal(err)
 		}
 	}
-	rita, err := s.Directory.Authenticate(t.Context(), s.tokens["rita"], now)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Directory.GiveClearance(t.Context(), policy.Principal{Person: rita}, "otto@institute", "TLP:RED", now); err != nil {
+	if err := s.Directory.GiveClearance(t.Context(), principal(t, s, "rita"), "otto@institute", "TLP:RED", now); err != nil {
 		t.Fatal(err)
 	}
 }

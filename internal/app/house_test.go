@@ -72,8 +72,7 @@ func serveHouseAs(t *testing.T, data string, cfg HouseConfig) *served {
 // populate brings everybody in: the first administrator by the code, and the others by that.
 func (s *served) populate(t *testing.T) {
 	t.Helper()
-	now := time.Now()
-	code, err := s.Directory.FirstCode(t.Context(), now)
+	code, err := s.Directory.FirstCode(t.Context(), time.Now())
 	if err != nil || code == "" {
 		t.Fatal(code, err)
 	}
@@ -82,11 +81,13 @@ func (s *served) populate(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.tokens["ann"] = claimed.Token
-	admin, err := s.Directory.Authenticate(t.Context(), claimed.Token, now)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ann := policy.Principal{Person: admin}
+	s.settle(t)
+}
+
+// settle has the first administrator bring in the others.
+func (s *served) settle(t *testing.T) {
+	t.Helper()
+	now, ann := time.Now(), principal(t, s, "ann")
 	for o, people := range townsfolk {
 		if o != "institute" {
 			if err := s.Directory.CreateOrganisation(t.Context(), ann, policy.Organisation{ID: proofhouse.OrganisationID(o), Title: o}, now); err != nil {
@@ -100,9 +101,11 @@ func (s *served) populate(t *testing.T) {
 			if err := s.Directory.CreatePerson(t.Context(), ann, policy.Person{Organisation: proofhouse.OrganisationID(o), ID: proofhouse.PersonID(p), Title: p}, now); err != nil {
 				t.Fatal(err)
 			}
-			if s.tokens[p], _, err = s.Directory.IssueToken(t.Context(), ann, p+"@"+o, "test", now.Add(time.Hour), now); err != nil {
+			token, _, err := s.Directory.IssueToken(t.Context(), ann, p+"@"+o, "test", now.Add(time.Hour), now)
+			if err != nil {
 				t.Fatal(err)
 			}
+			s.tokens[p] = token
 		}
 	}
 	if err := s.Directory.GiveRole(t.Context(), ann, "rita@institute", policy.HouseRegistrar, now); err != nil {

@@ -1,0 +1,479 @@
+package app
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/base64"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/webauthn"
+	"github.com/chromedp/chromedp"
+
+	"proofhouse/internal/api/wire"
+	"proofhouse/internal/clearing"
+	"proofhouse/internal/docket"
+	"proofhouse/internal/proofhouse"
+)
+
+// TestJourneys goes with people through the house in Chromium, from page to page by clicks and keys alone, and takes pictures on the way. It runs where
+// TestBrowser does.
+func TestJourneys(t *testing.T) {
+	dir := os.Getenv("PROOFHOUSE_PICTURES")
+	if dir == "" {
+		t.Skip("PROOFHOUSE_PICTURES says where pictures of pages go: .ci/browser sets it")
+	}
+	s := serveHouseAs(t, t.TempDir(), HouseConfig{Origin: "example/log", URL: visited})
+	tab := chromium(t, chromedp.Flag("host-resolver-rules", "MAP "+strings.TrimPrefix(visited, "http://")+" "+strings.TrimPrefix(s.url, "http://")))
+	j := &journeys{s, t, tab, dir, map[string]*person{}}
+	for _, one := range []struct {
+		who string
+		is  func(*testing.T)
+	}{
+		{"citizen", j.citizen},
+		{"administrator", j.administrator}, // who brings the others in
+		{"developer", func(t *testing.T) { j.developer(t, "ada", "heron") }},
+		{"developer without JavaScript", j.withoutScript},
+		{"registrar, consultee and authority", j.reviewers},
+		{"evaluator", j.evaluator},
+		{"partner, coordinator and auditor", j.partner},
+	} {
+		if !t.Run(one.who, one.is) {
+			t.Fatal("the next ones go on from there")
+		}
+	}
+}
+
+// citizen reads of the public log, and is let in nowhere else.
+func (j *journeys) citizen(t *testing.T) {
+	citizen := j.person(t, "")
+	citizen.goes("/")
+	citizen.reads("Sign in")
+	citizen.follows("The public log, and how to verify")
+	citizen.reads("The public log", "proofhouse verify CASE.bundle --log-key "+j.LogKey())
+	citizen.misses("Docket", "Settings")
+	j.isPictured(citizen, "citizen")
+	j.closed(t, "", "/cases/new", "/findings", "/access", "/projects", "/settings", "/settings/sign-in")
+}
+
+// administrator claims the house, adds a passkey and comes in with it. Others' passkeys do not open it.
+func (j *journeys) administrator(t *testing.T) {
+	code, err := j.Directory.FirstCode(t.Context(), time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ann := j.arrives(t, "ann")
+	j.people["ann"] = ann
+	ann.goes("/sign-in")
+	ann.follows("Become the first administrator")
+	for _, try := range []string{"nobody-was-given-this", code} {
+		ann.types("Code", try)
+		ann.types("Organisation: its id", "institute")
+		ann.types("Organisation: what people call it", "The Institute")
+		ann.types("You: your id", "ann")
+		ann.types("You: what people call you", "Ann")
+		ann.presses("Become the first administrator")
+		if try != code {
+			ann.misses("You are the first administrator", "@institute")
+		}
+	}
+	ann.reads("You are the first administrator", "ann@institute")
+	var token string
+	doing(t, ann.ctx, "the token", chromedp.Text("main pre", &token, chromedp.ByQuery))
+	j.tokens["ann"] = strings.TrimSpace(token)
+
+	own := ann.device()
+	ann.follows("Add a passkey")
+	ann.types("What you call it", "laptop")
+	ann.presses("Add a passkey")
+	ann.reads("passkey", "laptop")
+	ann.misses("None yet")
+	j.isPictured(ann, "administrator-passkey")
+	ann.presses("Sign out")
+	ann.isTold("API token", "/settings/sign-in")
+	var keys []*webauthn.Credential
+	doing(t, ann.ctx, "what the device has", chromedp.ActionFunc(func(ctx context.Context) (err error) {
+		keys, err = webauthn.GetCredentials(own).Do(ctx)
+		return err
+	}))
+	if len(keys) != 1 || keys[0].RpID != "localhost" {
+		t.Fatalf("the device has %v", keys)
+	}
+
+	// Another device, which says that it is hers.
+	ann.puts(own)
+	wrong := ann.device()
+	ann.has(wrong, forgedKey(t, keys[0]))
+	ann.goes("/sign-in")
+	ann.presses("Sign in with a passkey")
+	ann.misses("@institute")
+	if p := ann.where(); p != "/sign-in/passkey" {
+		t.Errorf("a wrong passkey leads to %s", p)
+	}
+	j.isPictured(ann, "administrator-wrong-passkey")
+	ann.puts(wrong)
+
+	again := ann.device()
+	ann.has(again, keys[0])
+	ann.goes("/settings")
+	ann.presses("Sign in with a passkey")
+	ann.reads("ann@institute", "Make an organisation")
+	if p := ann.where(); p != "/settings" {
+		t.Errorf("the passkey leads to %s", p)
+	}
+	j.settle(t)
+	j.offices(t)
+	ann.follows("Settings")
+	ann.follows("The Institute")
+	ann.reads("rita@institute", "registrar")
+	j.closed(t, "pat", "/settings/organisations/institute")
+}
+
+// developer opens a case and withdraws it, after a second thought.
+func (j *journeys) developer(t *testing.T, who, codename string) {
+	ada := j.person(t, who)
+	ada.goes("/")
+	ada.follows("Open a case")
+	ada.types("Codename", codename)
+	ada.types("Variants that you offer", "deployed, reduced")
+	ada.ticks("Pre-deployment evaluation by an AI security institute")
+	ada.presses("Open the case")
+	ada.reads(codename, "you are developer", "It waits for a registrar of institute to take it up")
+	at := ada.where()
+	j.isPictured(ada, "developer-"+codename)
+	ada.presses("Withdraw")
+	ada.reads("All access of the body and its testers ends at once", "It cannot be taken back")
+	j.isPictured(ada, "developer-"+codename+"-withdraws")
+	ada.follows("No, back to the case")
+	ada.misses("withdrawn")
+	ada.presses("Withdraw")
+	ada.presses("Yes, withdraw")
+	ada.reads("The review has ended. No access of the body is left.", "The developer has withdrawn")
+	ada.follows("Docket")
+	ada.reads(codename, "withdrawn")
+	j.closed(t, "pat carl", at)
+}
+
+// withoutScript does what a developer does in a browser that runs no script.
+func (j *journeys) withoutScript(t *testing.T) {
+	bob := j.arrives(t, "bob")
+	j.people["bob"] = bob
+	doing(t, bob.ctx, "no script", emulation.SetScriptExecutionDisabled(true))
+	bob.goes("/sign-in")
+	bob.reads("A passkey takes a script, and this browser runs none")
+	bob.signsIn(j.tokens["bob"])
+	j.developer(t, "bob", "plover")
+}
+
+// reviewers take a case up, ask a consultee and sign, with keys that no browser sees.
+func (j *journeys) reviewers(t *testing.T) {
+	id := j.review(t) // another case: it makes the keys
+	ada, rita, carl, otto := j.person(t, "ada"), j.person(t, "rita"), j.person(t, "carl"), j.person(t, "otto")
+	ada.goes("/cases/new")
+	ada.types("Codename", "swift")
+	ada.types("Variants that you offer", "canary-variant")
+	ada.ticks("Pre-deployment evaluation by an AI security institute")
+	ada.presses("Open the case")
+	at := ada.where()
+
+	rita.goes("/")
+	rita.reads("waits to be taken up")
+	rita.follows("swift")
+	rita.opens("Take up the case")
+	rita.presses("Take up the case")
+	rita.reads("stands in the record as event 2")
+	for who, role := range map[string]string{"otto@institute": "authority", "carl@cyber-centre": "consultee", "eve@institute": "evaluator"} {
+		rita.opens("Bring somebody in")
+		rita.types("PERSON@ORGANISATION", who)
+		rita.types("Role", role)
+		rita.presses("Bring somebody in")
+		rita.reads(strings.Split(who, "@")[0] + "@")
+	}
+	j.isPictured(rita, "registrar")
+	j.measured(t, proofhouse.CaseID(strings.TrimPrefix(at, "/cases/")))
+	rita.goes(at)
+	rita.opens("Consult")
+	rita.types("Organisation", "cyber-centre")
+	rita.presses("Consult")
+	rita.reads("It waits for the answer of cyber-centre")
+
+	carl.goes("/")
+	carl.follows("swift")
+	carl.misses("Draft the determination", "Take somebody out")
+	carl.opens("Answer the consultation")
+	carl.types("Your organisation", "dissents")
+	carl.types("Because", "the window was short")
+	carl.presses("Answer the consultation")
+	j.signs(carl, "answer a consultation")
+	carl.reads("dissents", "the window was short")
+
+	otto.goes("/")
+	otto.follows("swift")
+	otto.reads("the window was short")
+	otto.opens("Draft the determination")
+	otto.reads("the registered rule says not covered")
+	otto.types("Outcome", "not covered")
+	otto.presses("Draft the determination")
+	otto.reads("Nothing is done yet", "proofhouse case sign to-sign")
+	j.isPictured(otto, "authority-draft")
+	otto.pastes("3. Paste what it prints", "c29tZWJvZHkgZWxzZSdz")
+	otto.presses("Sign: sign a determination")
+	otto.reads("Nothing was changed")
+	otto.goes(at)
+	otto.misses("Determination 1, signed")
+	otto.opens("Draft the determination")
+	otto.types("Outcome", "not covered")
+	otto.presses("Draft the determination")
+	j.signs(otto, "sign a determination")
+	otto.reads("not covered", "Determination 1, signed", "1 of the consulted dissented", "receipt 1")
+	j.isPictured(otto, "authority-determined")
+	ada.goes(at)
+	ada.reads("The determination is signed. The developer can ask for reconsideration.")
+	ada.misses("Draft the determination")
+	if receipt := ada.saved("a", "receipt 1"); !strings.Contains(string(receipt), "example/log") {
+		t.Errorf("a receipt: %q", receipt)
+	}
+	j.closed(t, "pat al", at, at+"/receipts/1", "/cases/"+string(id))
+}
+
+// measured takes a case to where it waits for a determination.
+func (j *journeys) measured(t *testing.T, id proofhouse.CaseID) {
+	t.Helper()
+	j.do(t, "ada", id, docket.Offer{Terms: docket.Terms{Marking: proofhouse.Amber, Retention: 90, Share: []proofhouse.Role{}}})
+	j.do(t, "rita", id, docket.Agree{Version: 1})
+	j.do(t, "ada", id, docket.Ask{})
+	for _, who := range []string{"ada", "otto", "carl"} {
+		pem, err := j.keys[who].PublicKey().PEM()
+		if err != nil {
+			t.Fatal(err)
+		}
+		j.do(t, who, id, docket.NameKey{Key: string(pem)})
+	}
+	j.do(t, "rita", id, docket.Register{Criteria: houseCriteria(), Salt: docket.Salt{1}})
+	j.do(t, "ada", id, docket.Countersign{Version: 1})
+	j.do(t, "ada", id, docket.Lend{Grant: "body", To: "institute"})
+	j.do(t, "eve", id, docket.StartRun{Run: "run-swift", Registration: 1, Manifest: houseCriteria().As(docket.Cell{Variant: "canary-variant", Agent: "baseline"})})
+	j.do(t, "eve", id, docket.FinishRun{Run: "run-swift", Evidence: proofhouse.DigestOf(nil), Tally: docket.Tally{Solved: 10, Samples: 100}})
+}
+
+// signs saves the text of a draft, signs it outside as `proofhouse case sign` does, and pastes the signature.
+func (j *journeys) signs(p *person, what string) {
+	p.t.Helper()
+	text := p.saved("button", "1. Save the text as a file")
+	signature, err := docket.SignText(text, j.keys[p.who])
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.pastes("3. Paste what it prints", base64.StdEncoding.EncodeToString(signature.Bytes))
+	p.presses("Sign: " + what)
+	p.reads("It is done, and stands in the record as event")
+}
+
+// evaluator looks at a run that goes on, without ever asking for its page again, and stops it in another tab.
+func (j *journeys) evaluator(t *testing.T) {
+	list, err := j.as("ada").List(t.Context(), wire.Query{Find: "canary-codename"})
+	if err != nil || len(list.Cases) != 1 {
+		t.Fatal(list, err)
+	}
+	id := list.Cases[0].ID
+	r := j.runs(t, id, "fuzzer", 5)
+	<-r.begun
+	<-r.begun
+	eve, second := j.person(t, "eve"), j.arrives(t, "eve")
+	second.signsIn(j.tokens["eve"])
+	for _, tab := range []*person{eve, second} {
+		tab.goes("/")
+		tab.follows("canary-codename")
+		tab.follows("run-1")
+		tab.reads("0 of 5 samples scored", "2 under way, 3 to come", "Steer it")
+	}
+	stays := func() {
+		t.Helper()
+		var same bool
+		if doing(t, eve.ctx, "is it the same page", chromedp.Evaluate("!!window.same", &same)); !same {
+			t.Error("the page was loaded again")
+		}
+	}
+	doing(t, eve.ctx, "marking the page", chromedp.Evaluate("window.same = true", nil))
+	j.isPictured(eve, "evaluator-begins")
+	r.submit <- "BREAK it"
+	r.submit <- ""
+	<-r.begun
+	eve.reads("1 of 5 samples scored", "2 under way, 2 to come")
+	r.submit <- ""
+	<-r.begun
+	eve.reads("2 of 5 samples scored", "2 under way, 1 to come")
+	stays()
+	j.isPictured(eve, "evaluator-live")
+
+	second.ticks("End all samples now.")
+	second.presses("Stop")
+	second.reads("The run stops.", "stopped")
+	if got := <-r.result; got.Status != "cancelled" || got.Summary.Scored != 2 {
+		t.Errorf("stopped: %s, %+v", got.Status, got.Summary)
+	}
+	eve.reads("2 of 5 samples scored", "2 cancelled", "stopped")
+	eve.until("a run that is over is not steered", func() bool {
+		text, err := eve.text()
+		return err == nil && !strings.Contains(text, "steer it")
+	})
+	stays()
+	j.isPictured(eve, "evaluator-stopped")
+	at := eve.where()
+	rita := j.person(t, "rita")
+	rita.goes(at)
+	rita.reads("2 of 5 samples scored")
+	j.closed(t, "ada carl pat trudy", at)
+	ada := j.person(t, "ada")
+	ada.goes("/cases/" + string(id))
+	ada.reads("run-1")
+	var links int
+	if doing(t, ada.ctx, "links to runs", chromedp.Evaluate(`document.querySelectorAll("a[href*='/runs/']").length`, &links)); links != 0 {
+		t.Error("the developer is led to a run that is nothing to it")
+	}
+}
+
+// partner reads what it may use and brings a finding; the desk confirms it, the coordinator sends it on, the auditor reads of it.
+func (j *journeys) partner(t *testing.T) {
+	c, err := j.as("ada").Open(t.Context(), wire.Open{OpenCase: docket.OpenCase{Codename: "lark", Variants: []string{"secret-variant"}}, Profile: "us-order"}, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	j.do(t, "ada", c.ID, docket.Join{Member: proofhouse.Actor{Organisation: "bank", Person: "pat", Role: proofhouse.Partner}})
+	j.do(t, "ada", c.ID, docket.Share{Grant: "bank", To: "bank"})
+	pat, otto, al := j.person(t, "pat"), j.person(t, "otto"), j.person(t, "al")
+	pat.goes("/")
+	pat.follows("Your access")
+	pat.reads("lark", "until the developer ends it", "the developer's own choice", "OPENAI_BASE_URL")
+	j.isPictured(pat, "partner-access")
+	pat.follows("lark")
+	pat.misses("secret-variant", "What happened")
+	j.closed(t, "trudy", "/cases/"+string(c.ID))
+
+	packed, err := clearing.PackFolder(example + "target")
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := t.TempDir()
+	for name, b := range map[string][]byte{"target.zip": packed, "proof": []byte("Nxxxxxxxxxxxxxxx"), "fix.diff": []byte(exampleFile(t, "fix.diff")), "fix-test.diff": []byte(exampleFile(t, "fix-test.diff"))} {
+		if err := os.WriteFile(filepath.Join(files, name), b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	pat.goes("/access")
+	pat.follows("Bring a finding")
+	pat.types("Package, with its version", project+"@1.0")
+	pat.types("In a line", "a long name is written past its end")
+	pat.types("In your words", "It breaks.")
+	pat.types("Use of AI", "lark, to find it")
+	pat.brings("target", filepath.Join(files, "target.zip"))
+	pat.brings("proof", filepath.Join(files, "proof"))
+	pat.brings("fix", filepath.Join(files, "fix.diff"))
+	pat.brings("regression", filepath.Join(files, "fix-test.diff"))
+	pat.presses("Bring it")
+	pat.reads("a long name is written past its end", "waiting", "It waits for the desk")
+	at := pat.where()
+	j.isPictured(pat, "partner-waits")
+	j.works(t, "")
+	pat.follows("Findings")
+	pat.follows("a long name is written past its end")
+	pat.reads("confirmed", "heap-buffer-overflow", "copy_name")
+	j.isPictured(pat, "partner-confirmed")
+	if receipt := pat.saved("a", "receipt of the public log"); !strings.Contains(string(receipt), "example/log") {
+		t.Errorf("a receipt: %q", receipt)
+	}
+	j.closed(t, "carl ada", at)
+
+	if _, err := j.as("otto").Declare(t.Context(), project, wire.NewDeclaration{TOML: "capacity = 1"}); err != nil {
+		t.Fatal(err)
+	}
+	otto.goes("/")
+	otto.follows("Findings")
+	otto.follows("a long name is written past its end")
+	otto.follows("The cluster with its matrix")
+	otto.types("A person who answers", "Otto <otto@institute.example>")
+	otto.presses("Make the packet")
+	otto.reads("did not go out", "Reported once", "Otto <otto@institute.example>", "n = 7;")
+	packet := otto.where()
+	j.isPictured(otto, "coordinator-packet")
+	if archive := otto.saved("a", "The archive that goes with it"); !strings.HasPrefix(string(archive), "PK") {
+		t.Error("the archive is none")
+	}
+	otto.ticks("I have read it")
+	otto.presses("Release")
+	otto.reads("went out")
+	otto.types("What the project said", "fixed")
+	otto.presses("Note it")
+	otto.reads("and the project said: fixed")
+	pat.goes(at)
+	pat.reads("and the project said: fixed")
+	pat.misses("The cluster with its matrix")
+	j.closed(t, "pat carl ann", packet)
+
+	al.goes("/findings")
+	al.follows("a long name is written past its end")
+	al.reads("pat@bank", "confirmed")
+	al.misses("Take it back", "Have it tried again")
+	if receipt := al.saved("a", "receipt of the public log"); !strings.Contains(string(receipt), "example/log") {
+		t.Errorf("a receipt: %q", receipt)
+	}
+	al.follows("The packet")
+	al.reads("went out")
+	al.misses("What the project said", "Note it", "n = 7;")
+	j.isPictured(al, "auditor")
+	nobody := j.person(t, "")
+	nobody.goes("/transparency")
+	nobody.reads("example/log")
+	if text, err := nobody.text(); err != nil || !regexp.MustCompile(`example/log [1-9][0-9]* `).MatchString(text) {
+		t.Errorf("the public log: %s %v", text, err)
+	}
+}
+
+// device gives a browser an authenticator that knows its owner.
+func (p *person) device() (id webauthn.AuthenticatorID) {
+	p.t.Helper()
+	doing(p.t, p.ctx, "a device", webauthn.Enable(), chromedp.ActionFunc(func(ctx context.Context) (err error) {
+		id, err = webauthn.AddVirtualAuthenticator(&webauthn.VirtualAuthenticatorOptions{
+			Protocol: webauthn.AuthenticatorProtocolCtap2, Transport: webauthn.AuthenticatorTransportInternal,
+			HasResidentKey: true, HasUserVerification: true, IsUserVerified: true, AutomaticPresenceSimulation: true,
+		}).Do(ctx)
+		return err
+	}))
+	return id
+}
+
+// puts takes an authenticator out of the browser.
+func (p *person) puts(id webauthn.AuthenticatorID) {
+	p.t.Helper()
+	doing(p.t, p.ctx, "the device away", webauthn.RemoveVirtualAuthenticator(id))
+}
+
+// has gives an authenticator a passkey.
+func (p *person) has(id webauthn.AuthenticatorID, k *webauthn.Credential) {
+	p.t.Helper()
+	doing(p.t, p.ctx, "a passkey for the device", webauthn.AddCredential(id, k))
+}
+
+// forgedKey is another key under the name of a passkey.
+func forgedKey(t *testing.T, of *webauthn.Credential) *webauthn.Credential {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	forged := *of
+	forged.PrivateKey, forged.SignCount = base64.StdEncoding.EncodeToString(der), of.SignCount+10
+	return &forged
+}
