@@ -70,7 +70,7 @@ func horizon(r bench.Result) (end time.Duration) {
 }
 
 func newChart(name word, w, h int, runs []bench.Result, end time.Duration) chart {
-	c := chart{Name: name, W: w, H: h, Left: 52, Top: 12, Right: float64(w) - 14, Bottom: float64(h) - 44}
+	c := chart{Name: name, W: w, H: h, Left: 52, Top: 12, Right: float64(w) - 24, Bottom: float64(h) - 44}
 	for i := 0; i <= 100; i += 25 {
 		c.Y = append(c.Y, tick{c.y(float64(i) / 100), word(fmt.Sprintf("%d%%", i))})
 	}
