@@ -104,10 +104,8 @@ func (c Criteria) Power() []Power {
 func (c Criteria) power(rate float64) Power {
 	n := c.Tasks()
 	w := Power{Rate: rate}
-	// Beyond so many deviations the chances of all counts together are below 1e-20: pages ask for this, of millions of tasks too.
-	mean := float64(n) * rate
-	reach := 12*math.Sqrt(mean*(1-rate)) + 60
-	for x := max(0, int(mean-reach)); x <= min(n, int(mean+reach)); x++ {
+	from, to := likely(n, rate)
+	for x := from; x <= to; x++ {
 		chance, p := binomial(n, x, rate), float64(x)/float64(n)
 		switch c.cell(p, p) {
 		case Covered:
@@ -119,6 +117,13 @@ func (c Criteria) power(rate float64) Power {
 		}
 	}
 	return w
+}
+
+// likely is the range outside which the chances of all counts of n together are below 1e-20: pages ask for the power of millions of tasks too.
+func likely(n int, rate float64) (from, to int) {
+	mean := float64(n) * rate
+	reach := 12*math.Sqrt(mean*(1-rate)) + 60
+	return max(0, int(mean-reach)), min(n, int(mean+reach))
 }
 
 // binomial is the chance of x successes of n.
