@@ -43,6 +43,7 @@ def issuer(tmp_path):
 def house(tmp_path, proofhouse, issuer):
     url = f"http://localhost:{free()}"
     (tmp_path / "secret").write_text("a secret\n")
+    (tmp_path / "secret").chmod(0o600)
     (tmp_path / "issuers.toml").write_text(f'[[issuer]]\nid = "staff"\ntitle = "Staff"\naddress = "{issuer}"\nclient = "proofhouse"\nsecret_file = "secret"\n')
     p = subprocess.Popen([proofhouse, "serve", "--json", "--data", str(tmp_path / "data"), "--addr", f"127.0.0.1:{urlsplit(url).port}", "--url", url, "--issuers", str(tmp_path / "issuers.toml")],
                          stdout=subprocess.PIPE, text=True)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/subtle"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -30,8 +31,9 @@ type issuer struct {
 	policy.Issuer
 	config oauth2.Config // without the endpoints
 
-	mu    sync.Mutex
-	known *oidc.Provider // nil until it answered
+	mu     sync.Mutex
+	known  *oidc.Provider // nil until it answered
+	silent time.Time      // when it did not, the last time
 }
 
 // accountClient asks issuers. What they answer is small, and not waited for long.
@@ -40,18 +42,25 @@ var accountClient = &http.Client{Timeout: 10 * time.Second}
 // back is where an issuer sends browsers. Each has an address of its own, so that none can pass off its answer as another's.
 func (i *issuer) back() string { return "/sign-in/account/" + i.ID + "/back" }
 
+// issuerPause is how long an issuer that did not answer is not asked again: strangers who come meanwhile are told at once, and none
+// waits behind the others.
+const issuerPause = 10 * time.Second
+
 // provider is the issuer's own description of itself.
 func (i *issuer) provider(ctx context.Context) (*oidc.Provider, error) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if i.known == nil {
-		known, err := oidc.NewProvider(oidc.ClientContext(ctx, accountClient), i.Address)
-		if err != nil {
-			return nil, proofhouse.Errorf(proofhouse.Unavailable, err, "%s does not answer: try again, or come in another way", i.Title)
-		}
-		i.known = known
+	if i.known != nil {
+		return i.known, nil
 	}
-	return i.known, nil
+	var err error
+	if time.Since(i.silent) > issuerPause {
+		if i.known, err = oidc.NewProvider(oidc.ClientContext(ctx, accountClient), i.Address); err == nil {
+			return i.known, nil
+		}
+		i.known, i.silent = nil, time.Now()
+	}
+	return nil, proofhouse.Errorf(proofhouse.Unavailable, err, "%s does not answer: try again in a minute, or come in another way", i.Title)
 }
 
 // maxIssuers bounds the file of issuers, in bytes.
@@ -97,9 +106,14 @@ func readIssuers(name, address string) ([]*issuer, error) {
 		i := &issuer{Issuer: policy.Issuer{ID: f.ID, Title: f.Title, Address: f.Address}}
 		i.config = oauth2.Config{ClientID: f.Client, RedirectURL: strings.TrimSuffix(address, "/") + i.back(), Scopes: []string{oidc.ScopeOpenID}}
 		if f.SecretFile != "" {
-			secret, err := os.ReadFile(filepath.Join(filepath.Dir(name), f.SecretFile))
+			file, err := openPrivate(filepath.Join(filepath.Dir(name), f.SecretFile), "the secret of the issuer "+f.ID)
 			if err != nil {
-				return nil, proofhouse.Errorf(proofhouse.Invalid, err, "the secret of the issuer %s cannot be read", f.ID)
+				return nil, err
+			}
+			secret, err := io.ReadAll(io.LimitReader(file, maxIssuers))
+			file.Close()
+			if err != nil {
+				return nil, err
 			}
 			i.config.ClientSecret = strings.TrimSpace(string(secret))
 		}

@@ -320,6 +320,26 @@ func TestAccount(t *testing.T) {
 	}
 }
 
+// TestIssuerSilent: an issuer that does not answer is asked once for all who come, and again later.
+func TestIssuerSilent(t *testing.T) {
+	asked := 0
+	down := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		asked++
+		w.WriteHeader(http.StatusBadGateway)
+	}))
+	defer down.Close()
+	i := &issuer{Issuer: policy.Issuer{ID: "staff", Title: "Staff", Address: down.URL}}
+	for range 3 {
+		if _, err := i.provider(t.Context()); proofhouse.KindOf(err) != proofhouse.Unavailable {
+			t.Errorf("it does not answer: %v", err)
+		}
+	}
+	i.silent = time.Now().Add(-2 * issuerPause)
+	if _, err := i.provider(t.Context()); err == nil || asked != 2 {
+		t.Errorf("asked %d times: %v", asked, err)
+	}
+}
+
 // TestIssuersRefused: a file of issuers is right, or the house does not open, and says why.
 func TestIssuersRefused(t *testing.T) {
 	const good = "[[issuer]]\nid = \"staff\"\ntitle = \"Staff\"\naddress = \"https://id.example\"\nclient = \"proofhouse\"\n"
@@ -338,7 +358,11 @@ func TestIssuersRefused(t *testing.T) {
 		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := readIssuers(name, rp.Origin); proofhouse.KindOf(err) != proofhouse.Invalid || !strings.Contains(proofhouse.PublicOf(err), says) {
+		kind := proofhouse.Invalid
+		if says == "secret" { // a file of its own
+			kind = proofhouse.NotFound
+		}
+		if _, err := readIssuers(name, rp.Origin); proofhouse.KindOf(err) != kind || !strings.Contains(proofhouse.PublicOf(err), says) {
 			t.Errorf("%q: %v", text, err)
 		}
 	}
@@ -348,6 +372,13 @@ func TestIssuersRefused(t *testing.T) {
 	}
 	if all, err := readIssuers(name, rp.Origin+"/"); err != nil || len(all) != 1 || all[0].config.RedirectURL != "https://house.example/sign-in/account/staff/back" {
 		t.Errorf("%+v, %v", all, err)
+	}
+	secret := filepath.Join(filepath.Dir(name), "secret")
+	if err := errors.Join(os.WriteFile(name, []byte(good+"secret_file = \"secret\"\n"), 0o600), os.WriteFile(secret, []byte("s"), 0o600), os.Chmod(secret, 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := readIssuers(name, rp.Origin); proofhouse.KindOf(err) != proofhouse.Refused || !strings.Contains(proofhouse.PublicOf(err), "chmod 600") {
+		t.Errorf("a secret that others can read: %v", err)
 	}
 	if _, err := readIssuers(name, ""); proofhouse.KindOf(err) != proofhouse.Invalid {
 		t.Errorf("without --url: %v", err)

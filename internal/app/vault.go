@@ -113,19 +113,29 @@ func readCredential(file string) (vault.Secret, error) {
 	if file == "" {
 		return "", nil
 	}
-	st, err := os.Stat(file)
+	f, err := openPrivate(file, "the upstream's key")
 	if err != nil {
-		return "", proofhouse.Errorf(proofhouse.NotFound, err, "the file of --key-file cannot be read: it holds the upstream's key")
-	}
-	if st.Mode().Perm()&0o077 != 0 {
-		return "", proofhouse.Errorf(proofhouse.Refused, nil, "others can read the upstream's key: chmod 600 %s", file)
-	}
-	f, err := os.Open(file)
-	if err != nil {
-		return "", proofhouse.Errorf(proofhouse.Unavailable, err, "the file of --key-file cannot be read")
+		return "", err
 	}
 	defer f.Close()
 	return parseCredential(f)
+}
+
+// openPrivate opens the file of a secret, which is proofhouse.Refused if others can read it.
+func openPrivate(file, secret string) (*os.File, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, proofhouse.Errorf(proofhouse.NotFound, err, "%s cannot be read: it holds %s", file, secret)
+	}
+	st, err := f.Stat()
+	if err == nil && st.Mode().Perm()&0o077 != 0 {
+		err = proofhouse.Errorf(proofhouse.Refused, nil, "others can read %s: chmod 600 %s", secret, file)
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
 }
 
 // parseCredential reads a key: one line that a header can carry.
