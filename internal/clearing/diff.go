@@ -145,6 +145,30 @@ func (d Diff) Removes(file string) bool {
 	return false
 }
 
+// wording is what code calls things by: names, numbers and texts.
+var wording = regexp.MustCompile("[\\pL_][\\pL\\pN_]*|\\pN[\\pL\\pN_.]*|\"(?:[^\"\\\\]|\\\\.)*\"|'(?:[^'\\\\]|\\\\.)*'|`[^`]*`|\\s+")
+
+// Change is what the patch does, in which files, with names, numbers, texts and blanks left out: the digest is one for a check and for the same check of
+// another thing.
+func (d Diff) Change() proofhouse.Digest {
+	var all []string
+	for _, p := range d.pieces {
+		f := d.files[p.file]
+		text := f.NewName
+		for _, l := range f.TextFragments[p.fragment].Lines[p.from:p.until] {
+			text += "\n" + l.Op.String() + wording.ReplaceAllStringFunc(l.Line, func(word string) string {
+				if strings.TrimSpace(word) == "" {
+					return ""
+				}
+				return "x"
+			})
+		}
+		all = append(all, text)
+	}
+	slices.Sort(all)
+	return proofhouse.DigestOf([]byte(strings.Join(all, "\n\n")))
+}
+
 // swallowing are the ways by which code keeps a break from showing.
 var swallowing = regexp.MustCompile(`\b(recover|sigaction|signal|bsd_signal|sigsetjmp|setjmp|longjmp|__asan_\w+|__sanitizer_\w+|no_sanitize\w*|uncaughtException|debug\.SetPanicOnFault)\b`)
 

@@ -139,3 +139,29 @@ func FuzzParseRecord(f *testing.F) {
 		}
 	})
 }
+
+// TestChange: the same check of another thing is the same change, and anything else is not.
+func TestChange(t *testing.T) {
+	of := func(file, lines string) proofhouse.Digest {
+		t.Helper()
+		d, err := ParseDiff([]byte("--- a/" + file + "\n+++ b/" + file + "\n@@ -1,2 +1,3 @@\n one\n" + lines + "\n two\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d.Change()
+	}
+	check := of("x.go", `+	if v, ok := s.values[c].(int); !ok { return "no" }`)
+	for _, same := range []string{`+if  w, ok := s.values[i].(string); !ok {return "none" }`, `+	if v, ok := s.names[10].(T); !ok { return refused }`} {
+		if of("x.go", same) != check {
+			t.Errorf("another change: %s", same)
+		}
+	}
+	for _, other := range []string{`+	if v, ok := s.values[c].(int); ok { return "no" }`, `+	if v, ok := s.values.(int); !ok { return "no" }`, `+	if v, ok := s.values[c].(int); !ok { return "no", nil }`} {
+		if of("x.go", other) == check {
+			t.Errorf("the same change: %s", other)
+		}
+	}
+	if of("y.go", `+	if v, ok := s.values[c].(int); !ok { return "no" }`) == check {
+		t.Error("the same change in another file")
+	}
+}

@@ -64,39 +64,44 @@ type half struct {
 	fix   fix
 }
 
-// halves finds groups of one class that no patch tells apart and that two patches with different parts stop both: their fixes need more than one
-// place, and each of these alone has nothing to spare for the one group and does nothing for the other. A single patch of that kind may be two fixes that came
-// together. It gives the two patches with each proof of both groups, as far as it is known which parts of patches stop them. It is pure.
+// halves finds groups of one class that no patch tells apart and that two patches with different parts stop both, or one that makes the same change in two places of
+// a file: their fixes need more than one place, and each of these alone has nothing to spare for the one group and does nothing for the other. A single patch
+// with two changes that differ may be two fixes that came together. It gives the patches with each proof of both groups, as far as it is known which parts of patches stop them. It is pure.
 func (v evidence) halves(groups []Cluster) []half {
 	byID := map[FindingID]Known{}
 	for _, k := range v.known {
 		byID[k.ID] = k
 	}
-	cut := map[pair]proofhouse.Digest{}
+	cut := map[pair]Part{}
 	for _, q := range v.parts {
-		cut[pair{q.Proof, q.Fix}] = q.Part
+		cut[pair{q.Proof, q.Fix}] = q
 	}
 	alone := v.alone()
 	type candidate struct {
 		Cluster
-		class string
-		parts [][]byte // what stops the oldest of it, of each patch
+		class   string
+		touches []touch // of each patch
 	}
 	var some []candidate
 	for _, g := range groups {
 		c := candidate{Cluster: g, class: byID[g.ID].Bucket.Class}
 		stopped := false
 		for _, f := range alone {
-			part, ok := cut[pair{byID[g.ID].Proof, f.name}]
-			if !ok {
+			if _, ok := cut[pair{byID[g.ID].Proof, f.name}]; !ok {
 				stopped = false
 				break
 			}
-			if part == "" {
-				c.parts = append(c.parts, nil)
-				continue
+			t := touch{all: true}
+			for _, id := range asked(g) {
+				switch q, ok := cut[pair{byID[id].Proof, f.name}]; {
+				case !ok:
+				case q.Part == "":
+					t.all = false
+				case t.part == "":
+					t.part, t.change = q.Part, q.Change
+				}
 			}
-			c.parts, stopped = append(c.parts, []byte(part)), true
+			c.touches, stopped = append(c.touches, t), stopped || t.part != ""
 		}
 		if stopped {
 			some = append(some, c)
@@ -108,7 +113,7 @@ func (v evidence) halves(groups []Cluster) []half {
 			if a.class != b.class {
 				continue
 			}
-			for _, n := range joint(a.parts, b.parts) {
+			for _, n := range joint(a.touches, b.touches) {
 				for _, id := range slices.Concat(a.Members, b.Members) {
 					all = append(all, half{byID[id], alone[n]})
 				}
@@ -117,6 +122,12 @@ func (v evidence) halves(groups []Cluster) []half {
 	}
 	return all
 }
+
+// maxAsked is how many of a group are asked which parts of patches stop them.
+const maxAsked = 4
+
+// asked are the oldest of a group.
+func asked(g Cluster) []FindingID { return g.Members[:min(maxAsked, len(g.Members))] }
 
 // alone are the patches that need no other.
 func (v evidence) alone() []fix {
@@ -242,6 +253,11 @@ func (f *filling) least(ctx context.Context, k Known, x fix) (proofhouse.Digest,
 		if part.Part, err = f.keep(ctx, m); err != nil {
 			return "", err
 		}
+		d, err := ParseDiff(m)
+		if err != nil {
+			return "", err
+		}
+		part.Change = d.Change()
 	}
 	f.cut[at] = part.Part
 	f.parts, f.newParts = append(f.parts, part), append(f.newParts, part)
@@ -341,13 +357,14 @@ func (f *filling) joint(ctx context.Context) error {
 		of[byID[g.ID].Bucket.Class]++
 	}
 	for _, g := range groups {
-		first := byID[g.ID]
-		if of[first.Bucket.Class] < 2 {
+		if of[byID[g.ID].Bucket.Class] < 2 {
 			continue
 		}
-		for _, x := range f.alone() {
-			if _, err := f.least(ctx, first, x); err != nil {
-				return err
+		for _, id := range asked(g) {
+			for _, x := range f.alone() {
+				if _, err := f.least(ctx, byID[id], x); err != nil {
+					return err
+				}
 			}
 		}
 	}

@@ -1,26 +1,37 @@
 package clearing
 
-import "bytes"
+import "proofhouse/internal/proofhouse"
 
-// joint are two patches that stop the proofs of two groups by different parts, where no patch stops one alone. It is pure.
-func joint(a, b [][]byte) []int {
-	first := -1
+// touch is what a patch does to a group: the part of it that stops some of its proofs, or "", what that part changes, and whether the patch stops all of
+// them.
+type touch struct {
+	part, change proofhouse.Digest
+	all          bool
+}
+
+// joint are patches that stop the proofs of two groups by different parts, where no patch stops one alone: two of them, or one that makes the same
+// change twice. A patch that stops a group in part only tells nothing of what it spares. It is pure.
+func joint(a, b []touch) []int {
+	var both []int
 	for i := range a {
 		switch {
-		case (a[i] == nil) != (b[i] == nil):
+		case a[i].part == "" && b[i].part == "":
+		case a[i].part == "" && b[i].all, b[i].part == "" && a[i].all:
 			return nil
-		case a[i] == nil:
-		case bytes.Equal(a[i], b[i]):
+		case a[i].part == "" || b[i].part == "":
+		case a[i].part == b[i].part:
 			return nil // one part stops both already
-		case first < 0:
-			first = i
+		default:
+			both = append(both, i)
 		}
 	}
-	if first < 0 {
-		return nil
+	for _, i := range both {
+		if a[i].all && b[i].all && a[i].change != "" && a[i].change == b[i].change {
+			return []int{i}
+		}
 	}
-	for i := range a {
-		if a[i] != nil && (!bytes.Equal(a[i], a[first]) || !bytes.Equal(b[i], b[first])) {
+	for _, i := range both[min(1, len(both)):] {
+		if first := both[0]; a[i].part != a[first].part || b[i].part != b[first].part {
 			return []int{first, i}
 		}
 	}

@@ -3,33 +3,44 @@ package clearing
 import (
 	"fmt"
 	"testing"
+
+	"proofhouse/internal/proofhouse"
 )
 
-// TestJoint holds groups together that two patches stop by different parts, unless a patch tells them apart.
+// TestJoint holds groups together that two patches stop by different parts, or one by the same change made twice, unless a patch tells them apart.
 func TestJoint(t *testing.T) {
-	part := func(words string) [][]byte {
-		var all [][]byte
-		for _, w := range words {
-			if w == '.' {
-				all = append(all, nil)
-			} else {
-				all = append(all, []byte{byte(w)})
+	// A small letter is a part that stops a group, a great one a part that stops some of it.
+	part := func(words, changes string) []touch {
+		var all []touch
+		for i, w := range words {
+			t := touch{all: w >= 'a' && w <= 'z'}
+			if w != '.' {
+				t.part = proofhouse.Digest(string(w))
 			}
+			if i < len(changes) {
+				t.change = proofhouse.Digest(changes[i : i+1])
+			}
+			all = append(all, t)
 		}
 		return all
 	}
-	for _, c := range []struct{ a, b, want string }{
-		{"xy", "pq", "[0 1]"},
-		{"xy", "pp", "[0 1]"}, // one of the two places is mended in the same way
-		{".xy", ".pq", "[1 2]"},
-		{"xx", "pp", "[]"},   // one patch twice, or with something else
-		{"x", "p", "[]"},     // may be two fixes that came together
-		{"xy.", "pqr", "[]"}, // the third stops one alone
-		{"xyz", "pqz", "[]"}, // a part of the third stops both: nothing to add
-		{"..", "..", "[]"},
+	for _, c := range []struct{ a, b, changesA, changesB, want string }{
+		{a: "xy", b: "pq", want: "[0 1]"},
+		{a: "xy", b: "pp", want: "[0 1]"}, // one of the two places is mended in the same way
+		{a: ".xy", b: ".pq", want: "[1 2]"},
+		{a: "xx", b: "pp", want: "[]"},      // one patch twice, or with something else
+		{a: "x", b: "p", want: "[]"},        // may be two fixes that came together
+		{a: "xy.", b: "pqr", want: "[]"},    // the third stops one alone
+		{a: "xy.", b: "pqR", want: "[0 1]"}, // or not even that
+		{a: "xyz", b: "pqz", want: "[]"},    // a part of the third stops both: nothing to add
+		{a: "..", b: "..", want: "[]"},
+		{a: "x", b: "p", changesA: "1", changesB: "1", want: "[0]"},
+		{a: "x", b: "p", changesA: "1", changesB: "2", want: "[]"},
+		{a: "x", b: "P", changesA: "1", changesB: "1", want: "[]"},
+		{a: "x.", b: "pq", changesA: "1", changesB: "1", want: "[]"},
 	} {
-		if got := fmt.Sprint(joint(part(c.a), part(c.b))); got != c.want {
-			t.Errorf("%s %s: %s, want %s", c.a, c.b, got, c.want)
+		if got := fmt.Sprint(joint(part(c.a, c.changesA), part(c.b, c.changesB))); got != c.want {
+			t.Errorf("%+v: %s", c, got)
 		}
 	}
 	// And the cells of the two are of all proofs of both groups.

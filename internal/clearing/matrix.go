@@ -31,6 +31,8 @@ type Part struct {
 	Proof proofhouse.Digest `json:"proof"`
 	Fix   proofhouse.Digest `json:"fix"`
 	Part  proofhouse.Digest `json:"part,omitempty"`
+	// Change is of what the part changes (Diff.Change): parts that have it in common make the same change.
+	Change proofhouse.Digest `json:"change,omitempty"`
 }
 
 // Exhibit is a confirmed proof as the matrix takes it.

@@ -92,6 +92,13 @@ func runSession(t *testing.T, p *planted.Project) *session {
 			}
 			t.Log(line)
 		}
+		for _, patch := range p.Patches {
+			c := sorted.Checks[patch.Name]
+			t.Log(patch.Name, patch.Aims, "right", patch.Right, patch.Fault, "bundle", patch.Bundle, "after", patch.After, "stops", patch.Stops, c.Outcome, c.Reason)
+		}
+		for _, c := range sorted.Clusters {
+			t.Log(c.Members)
+		}
 	}
 	return s
 }

@@ -21,6 +21,7 @@ type Other struct {
 type rival struct {
 	Other
 	open, beyond []variation
+	aside        []variation // that break its build in another place, as they broke the plain one
 	mended       []variation // that it stops, with what its build gives then
 }
 
@@ -91,6 +92,9 @@ func (s *settling) others(ctx context.Context, p *rival, v variation, beyond str
 			return ok, err
 		}
 		// What their own proof shows with p is what this one does: then both are tried on each other.
+		if ok, err := s.behind(ctx, q, part, v, beyond); ok || err != nil {
+			return ok, err
+		}
 		c, err := s.matrix.Try(ctx, q.Exhibit, p.on(p.Fix)...)
 		if err != nil {
 			return false, err
@@ -116,6 +120,21 @@ func (s *settling) others(ctx context.Context, p *rival, v variation, beyond str
 		}
 	}
 	return false, nil
+}
+
+// behind says whether q, made on top of another patch that shows in a variation what is beyond, mends that.
+func (s *settling) behind(ctx context.Context, q *rival, part []byte, v variation, beyond string) (bool, error) {
+	if beyond == "" || len(q.After) == 0 {
+		return false, nil
+	}
+	before, err := s.matrix.Try(ctx, v.exhibit(), q.After...)
+	if err != nil || !before.Moves || before.Breaks != beyond {
+		return false, err
+	}
+	e := v.exhibit()
+	e.Signature = beyond
+	c, err := s.matrix.Try(ctx, e, q.on(part)...)
+	return c.gone(e), err
 }
 
 // more says whether another patch, one that nothing speaks against, has a part without anything to spare that stops both p's proof and the
@@ -150,6 +169,12 @@ func (s *settling) holds(ctx context.Context, p *rival) (bool, error) {
 		if err != nil || !theirs {
 			return false, err
 		}
+		ours, err := s.more(ctx, p, v)
+		if err != nil || ours {
+			return false, err
+		}
+	}
+	for _, v := range p.aside { // one cause may break in many places
 		ours, err := s.more(ctx, p, v)
 		if err != nil || ours {
 			return false, err

@@ -18,6 +18,7 @@ import (
 type toy struct {
 	sinks  map[byte]string // by the first letter of a word
 	broken func(input []byte) bool
+	strict bool // patches that stop the same word do not fit each other
 }
 
 func toyPatch(words string) []byte {
@@ -29,8 +30,14 @@ func (w *toy) Build(_ context.Context, patches ...[]byte) (Program, error) {
 	for _, p := range patches {
 		_, added, _ := strings.Cut(string(p), "\n+++ b/x.c\n")
 		for l := range strings.Lines(added) {
-			if l[0] == '+' {
-				words = append(words, strings.Fields(l[1:])...)
+			if l[0] != '+' {
+				continue
+			}
+			for _, word := range strings.Fields(l[1:]) {
+				if w.strict && slices.Contains(words, word) {
+					return nil, proofhouse.Errorf(proofhouse.Invalid, nil, "the patch does not fit")
+				}
+				words = append(words, word)
 			}
 		}
 	}
@@ -70,7 +77,7 @@ func (p *toyProgram) Observe(_ context.Context, input []byte, n int) (oracle.Sig
 
 // TestSettle holds patches to each other: what a variation shows may be of another bug, and a patch that mends less than another is not excused by a third.
 func TestSettle(t *testing.T) {
-	w := &toy{sinks: map[byte]string{'a': "f", 'b': "f", 'm': "g"}}
+	w := &toy{sinks: map[byte]string{'a': "f", 'b': "f", 'm': "g", 'n': "h"}, strict: true}
 	of := func(input string) Exhibit {
 		p, _ := w.Build(t.Context())
 		s, _ := p.Observe(t.Context(), []byte(input), 1)
@@ -89,6 +96,16 @@ func TestSettle(t *testing.T) {
 			s, _ := p.Observe(t.Context(), []byte(beyond), 1)
 			r.beyond = []variation{{of: r.Exhibit, input: []byte(beyond), sight: s}}
 		}
+		return r
+	}
+	aside := func(r *rival, inputs ...string) *rival {
+		for _, input := range inputs {
+			r.aside = append(r.aside, variation{of: of(input), input: []byte(input)})
+		}
+		return r
+	}
+	two := func(r *rival, other string) *rival {
+		r.Fix = fmt.Appendf(nil, "--- a/x.c\n+++ b/x.c\n@@ -1,2 +1,4 @@\n one\n+%s\n two\n+%s\n", r.Exhibit.Proof, other)
 		return r
 	}
 	fixA := func() *rival { return patch("a1", "a1 a2", "b1", "") }
@@ -110,7 +127,13 @@ func TestSettle(t *testing.T) {
 		{"a third bug behind the other", []*rival{patch("a1", "a1 a2", "b1 m1", ""), fixB()}, "01", ""},
 		{"made on top of the other", []*rival{fixA(), fixB(), patch("b1", "b1 b2", "", "", "a1 a2")}, "012", ""},
 		{"behind it", []*rival{patch("a1", "a1 a2", "", "a1 m1"), patch("a2 m2", "m1 m2", "", "", "a1 a2")}, "01", ""},
+		{"behind it, in a commit with more", []*rival{patch("a1", "a1 a2 z1", "", "a1 m1"), patch("a2 m2", "m1 m2", "", "", "a1 a2")}, "01", ""},
+		{"behind what mends nothing of it", []*rival{patch("a1", "a1 a2 z1", "", "a1 m1"), patch("a2 m2", "m1 m2", "", "", "a2")}, "01", "overflow:g"},
+		{"behind it and a third", []*rival{patch("a1", "a1 a2 z1", "", "a1 m1 n1"), patch("a1 n1", "n1", "", "", "a1 m1")}, "01", "overflow:g"},
 		{"its own", []*rival{patch("a1", "a1 a2", "", "a1 m1"), fixB()}, "01", "overflow:g"},
+		{"one cause, mended in one place", []*rival{aside(patch("a1", "a1", "", ""), "m1"), patch("a1", "a1 m1", "", "")}, "1", ""},
+		{"two causes, mended in one commit", []*rival{aside(patch("a1", "a1", "", ""), "m1"), two(patch("a1", "", "", ""), "m1")}, "01", ""},
+		{"a break elsewhere that nothing mends", []*rival{aside(patch("a1", "a1", "", ""), "m1"), patch("a1", "a1 a2", "", "")}, "01", ""},
 	} {
 		s := settling{matrix: &Matrix{}, all: slices.Clone(c.all)}
 		if err := s.settle(t.Context()); err != nil {
@@ -135,6 +158,14 @@ func TestSettle(t *testing.T) {
 	if ok, err := s.holds(t.Context(), s.all[0]); ok || err != nil {
 		t.Errorf("half, with the whole of it that waits: %v, %v", ok, err)
 	}
+}
+
+// signed is the number with a sign that a record of S begins with.
+func signed(b []byte) int {
+	if len(b) < 5 || b[0] != 'S' || int(b[1])<<8|int(b[2]) != len(b)-3 {
+		return 0
+	}
+	return int(int16(b[3])<<8 | int16(b[4]))
 }
 
 // TestExplore finds what wrong patches leave: the inputs next to where a break begins.
@@ -172,6 +203,12 @@ func TestExplore(t *testing.T) {
 				w, h := int(b[3])<<8|int(b[4]), int(b[5])<<8|int(b[6])
 				return h < 256 && w*(h-1) <= 65535
 			},
+		},
+		{
+			"a number that may be too great and below nothing", "S\x00\x08\xff\xc0abcdef",
+			[]string{"S\x00\x04\x00\x01abS\x00\x05\x00\x02cde"},
+			func(b []byte) bool { return signed(b) < 0 || signed(b)+len(b)-5 > 40 },
+			func(b []byte) bool { return signed(b)+len(b)-5 == 41 },
 		},
 	} {
 		w := &toy{broken: c.breaks}

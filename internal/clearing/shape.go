@@ -178,10 +178,10 @@ const maxRecords = 4
 
 // records cuts the proof down to the records that it needs, and varies those and what stands around them.
 func (x *explorer) records(ctx context.Context) error {
-	s, ok := shapeOf(x.benign)
-	if !ok {
+	if !x.shaped {
 		return nil
 	}
+	s := x.shape
 	head, all, _ := s.split(x.proof)
 	join := func(records ...[]byte) []byte { return slices.Concat(append([][]byte{head}, records...)...) }
 	for i := len(all) - 1; i >= 0 && len(all) > 1; i-- {
@@ -222,6 +222,7 @@ func (x *explorer) records(ctx context.Context) error {
 			}
 		}
 		// More and less of what it carries.
+		x.close = true
 		if len(body) > 0 {
 			if err := x.cut(ctx, body, func(b []byte) []byte { return with(i, s.record(tag, b)) }); err != nil {
 				return err
@@ -236,6 +237,7 @@ func (x *explorer) records(ctx context.Context) error {
 				return err
 			}
 		}
+		x.close = false
 		// All of one byte that harmless ones have, and the first as it was.
 		var fill []byte
 		for _, b := range x.benign {

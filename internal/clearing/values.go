@@ -10,12 +10,20 @@ import (
 func (x *explorer) values(ctx context.Context) error {
 	proof := x.proof
 	places := min(maxPlaces, len(proof))
+	place := func(i int) int { // the first half one by one, then spread
+		if half := places / 2; i >= half && len(proof) > maxPlaces {
+			return half + (i-half)*(len(proof)-half)/(places-half)
+		}
+		return i
+	}
+	for i := range places {
+		if err := x.window(ctx, proof, place(i)); err != nil {
+			return err
+		}
+	}
 	var telling []int
 	for i := range places {
-		at := i // the first half one by one, then spread
-		if half := places / 2; i >= half && len(proof) > maxPlaces {
-			at = half + (i-half)*(len(proof)-half)/(places-half)
-		}
+		at := place(i)
 		tells, err := x.value(ctx, proof, at)
 		if err != nil {
 			return err
@@ -51,6 +59,38 @@ func (x *explorer) values(ctx context.Context) error {
 					return err
 				}
 			}
+		}
+	}
+	return nil
+}
+
+// window makes a number of two bytes nothing. If that breaks nothing, both too great and below it break, which changes of one byte do not show: then it
+// looks for how great it may be.
+func (x *explorer) window(ctx context.Context, proof []byte, at int) error {
+	if at+2 > len(proof) || proof[at] == 0 && proof[at+1] == 0 {
+		return nil
+	}
+	f := field{at: at, width: 2}
+	set := func(v int) []byte {
+		b := slices.Clone(proof)
+		f.write(b, v)
+		return b
+	}
+	did, err := x.try(ctx, set(0))
+	if err != nil || did != spares {
+		return err
+	}
+	const most = 1<<15 - 1
+	for _, f.little = range []bool{false, true} {
+		did, err := x.try(ctx, set(most))
+		if err != nil {
+			return err
+		}
+		if did != breaks {
+			continue
+		}
+		if _, err := x.bisect(ctx, most, func(k int) []byte { return set(most - k) }); err != nil {
+			return err
 		}
 	}
 	return nil

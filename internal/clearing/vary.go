@@ -14,7 +14,7 @@ type variation struct {
 	of    Exhibit
 	input []byte
 	sight oracle.Sight
-	close bool // a value or a length is all that was changed
+	close bool // a value or a length is all that was changed, of a record if there are any
 }
 
 // explorer makes variations of one proof and runs them on the plain build: such as break it in the same function, and such as only
@@ -26,13 +26,16 @@ type explorer struct {
 	proof   []byte // as view shows it; cut down to the records without which it breaks nothing, where there are any
 	benign  [][]byte
 	view    view
-	left    int // runs
+	shape   shape
+	shaped  bool // the harmless inputs are runs of records
+	left    int  // runs
 	close   bool
 	rng     *rand.Rand
 
 	seen           map[string]int  // what each input did
 	other          map[string]bool // signatures of breaks in other places: bugs that were there before any fix
 	breaking, near []variation
+	aside          []variation // some of those that broke in other places, as proofs of their own
 }
 
 // What an input did.
@@ -65,6 +68,7 @@ func (a atlas) explore(ctx context.Context, program Program, of Exhibit, below [
 	for _, b := range benign {
 		x.benign = append(x.benign, v.decode(b))
 	}
+	x.shape, x.shaped = shapeOf(x.benign)
 	for _, phase := range []struct {
 		run   func(context.Context) error
 		share int // of the runs that are left, in percent
@@ -86,6 +90,7 @@ func (a atlas) explore(ctx context.Context, program Program, of Exhibit, below [
 
 // try runs one input, unless it was run before or there is no run left.
 func (x *explorer) try(ctx context.Context, input []byte) (int, error) {
+	close := x.close && x.sameRecords(input)
 	input = x.view.encode(input)
 	if did, ok := x.seen[string(input)]; ok {
 		return did, nil
@@ -99,7 +104,7 @@ func (x *explorer) try(ctx context.Context, input []byte) (int, error) {
 		return elsewhere, err
 	}
 	did := elsewhere
-	v := variation{x.of, input, s, x.close}
+	v := variation{x.of, input, s, close}
 	switch {
 	case s.Broke() > 0 && kin(x.of, s):
 		did = breaks
@@ -109,9 +114,38 @@ func (x *explorer) try(ctx context.Context, input []byte) (int, error) {
 		x.near = append(x.near, v)
 	case s.Broke() > 0:
 		x.other[s.Signature()] = true
+		x.putAside(v)
 	}
 	x.seen[string(input)] = did
 	return did, nil
+}
+
+// sameRecords says whether an input has the records of the proof, each of its kind: without one of them it may break nothing for another reason than
+// that it keeps within a bound.
+func (x *explorer) sameRecords(input []byte) bool {
+	if !x.shaped {
+		return true
+	}
+	_, now, _ := x.shape.split(input)
+	_, then, _ := x.shape.split(x.proof)
+	return slices.EqualFunc(now, then, func(a, b []byte) bool { return bytes.Equal(x.shape.tag(a), x.shape.tag(b)) })
+}
+
+// maxAside is how many variations are kept of one signature that is not the proof's.
+const maxAside = 3
+
+// putAside keeps a variation that broke in another place.
+func (x *explorer) putAside(v variation) {
+	same := 0
+	for _, o := range x.aside {
+		if o.of.Signature == v.sight.Signature() {
+			same++
+		}
+	}
+	if same < maxAside {
+		v.of = Exhibit{Proof: v.input, Signature: v.sight.Signature(), Frames: v.sight.Frames, Workshop: v.of.Workshop}
+		x.aside = append(x.aside, v)
+	}
 }
 
 // glance runs an input once, as a search does: whatever rests on a break that it shows is to be observed.
