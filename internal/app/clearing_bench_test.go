@@ -14,7 +14,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// BenchmarkReproduce makes whole reproductions: three runs of the proof, the controls and the null patch, all in fresh boxes,
+// BenchmarkReproduce makes whole reproductions: three runs of the proof and five more, the controls and the null patch, all in fresh boxes,
 // as many side by side as there are cores. Builds are made once before. Needs root and CGO_ENABLED=0; the data folder is the machine's.
 func BenchmarkReproduce(b *testing.B) {
 	for _, c := range []struct{ name, folder, proof string }{

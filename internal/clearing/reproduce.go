@@ -30,7 +30,7 @@ type Reproduction struct {
 	// Signature and Frames are of the first break: where it shows.
 	Signature string   `json:"signature,omitempty"`
 	Frames    []string `json:"frames,omitempty"`
-	// Controls must not break, but for the null patch, with which the proof must break still.
+	// Controls must not break, but for the null patch, with which the proof must break still, and the proof itself, again.
 	Controls []Control `json:"controls,omitempty"`
 	// Observations are the proof's runs.
 	Observations []oracle.Observation `json:"observations,omitempty"`
@@ -42,7 +42,7 @@ type Reproduction struct {
 
 // Control is a run that tells a break of the target from one of the harness or the build.
 type Control struct {
-	Name  string `json:"name"` // "benign 1", "empty input", "null patch"
+	Name  string `json:"name"` // "again", "benign 1", "empty input", "null patch"
 	Broke bool   `json:"broke"`
 	Want  bool   `json:"want"`
 }
@@ -98,6 +98,15 @@ func reproduce(ctx context.Context, w Workshop, a Attempt) (r Reproduction, err 
 	if r.Broke < r.Runs {
 		return r, nil // the controls could change nothing
 	}
+	again := Control{Name: againControl, Broke: true, Want: true}
+	for n := 0; n < moreRuns && again.Broke; n++ {
+		s, err := glance(ctx, plain, a.Proof)
+		if err != nil {
+			return r, unavailable(err)
+		}
+		again.Broke = s.Broke() > 0
+	}
+	r.Controls = append(r.Controls, again)
 	for i, input := range append([][]byte{nil}, a.Benign...) {
 		name := "empty input"
 		if i > 0 {
@@ -122,6 +131,12 @@ func reproduce(ctx context.Context, w Workshop, a Attempt) (r Reproduction, err 
 	return r, nil
 }
 
+// A proof that breaks every second time, by lot, breaks in three runs of three once in eight: it is given moreRuns glances before it counts, as a control.
+const (
+	againControl = "again"
+	moreRuns     = 5
+)
+
 // unavailable makes an error of running, or of what must build, one of ours.
 func unavailable(err error) error {
 	return proofhouse.Errorf(proofhouse.Unavailable, err, "a box failed while the proof was tried; it is tried again")
@@ -139,6 +154,8 @@ func (r Reproduction) judge(model ThreatModel) (Verdict, string) {
 		switch {
 		case c.Broke && !c.Want:
 			return Inconclusive, "the harness breaks on the control \"" + c.Name + "\" as well: it tells nothing of the proof"
+		case !c.Broke && c.Name == againControl:
+			return Inconclusive, fmt.Sprintf("the proof broke in %d runs of %d, and then in one of %d more it did not: send one that breaks every time", r.Broke, r.Runs, moreRuns)
 		case !c.Broke && c.Want:
 			return Inconclusive, "the proof no longer breaks a build with a patch that does nothing: it depends on the layout of the program"
 		}

@@ -93,3 +93,46 @@ func TestCutsMore(t *testing.T) {
 		}
 	}
 }
+
+// TestReproduceByLot: a proof that broke in each of three runs and in a later one not is not confirmed.
+func TestReproduceByLot(t *testing.T) {
+	for breaks, want := range map[int]Verdict{2: Inconclusive, 3: Inconclusive, 7: Inconclusive, 1000: Confirmed} {
+		runs := 0
+		w := &toy{broken: func(input []byte) bool {
+			if string(input) != "proof" {
+				return false
+			}
+			runs++
+			return runs <= breaks
+		}}
+		p, _ := w.Build(t.Context())
+		r, err := Reproduce(t.Context(), oneByOne{w, p}, Attempt{Proof: []byte("proof")})
+		if err != nil || r.Verdict != want {
+			t.Errorf("that breaks %d times: %s, %s, %v", breaks, r.Verdict, r.Reason, err)
+		}
+	}
+}
+
+// oneByOne asks a program for each run.
+type oneByOne struct {
+	Workshop
+	program Program
+}
+
+func (o oneByOne) Build(context.Context, ...[]byte) (Program, error) { return o, nil }
+
+func (oneByOne) Close() error { return nil }
+
+func (o oneByOne) Observe(ctx context.Context, input []byte, n int) (all oracle.Sight, err error) {
+	for range n {
+		s, err := o.program.Observe(ctx, input, 1)
+		if err != nil {
+			return all, err
+		}
+		all.Observations = append(all.Observations, s.Observations...)
+		if all.Frames == nil {
+			all.Frames = s.Frames
+		}
+	}
+	return all, nil
+}
