@@ -5,6 +5,7 @@ import (
 	"context"
 	"math/rand/v2"
 	"slices"
+	"strings"
 
 	"proofhouse/internal/oracle"
 )
@@ -90,7 +91,7 @@ func (a atlas) explore(ctx context.Context, program Program, of Exhibit, below [
 
 // try runs one input, unless it was run before or there is no run left.
 func (x *explorer) try(ctx context.Context, input []byte) (int, error) {
-	close := x.close && x.sameRecords(input)
+	close := x.close && x.sameRecords(input) && (!x.runsOver() || lesser(input, x.proof))
 	input = x.view.encode(input)
 	if did, ok := x.seen[string(input)]; ok {
 		return did, nil
@@ -129,6 +130,23 @@ func (x *explorer) sameRecords(input []byte) bool {
 	_, now, _ := x.shape.split(input)
 	_, then, _ := x.shape.split(x.proof)
 	return slices.EqualFunc(now, then, func(a, b []byte) bool { return bytes.Equal(x.shape.tag(a), x.shape.tag(b)) })
+}
+
+// runsOver says whether the proof runs over a buffer: a sanitizer does not see what runs over far enough, so what is greater and breaks nothing may be as bad.
+func (x *explorer) runsOver() bool {
+	class, _, _ := strings.Cut(x.of.Signature, ":")
+	return strings.HasSuffix(class, "-overflow")
+}
+
+// lesser says whether an input is shorter than another, or its bytes are less together.
+func lesser(a, b []byte) bool {
+	sum := func(b []byte) (n int) {
+		for _, c := range b {
+			n += int(c)
+		}
+		return n
+	}
+	return len(a) < len(b) || len(a) == len(b) && sum(a) < sum(b)
 }
 
 // maxAside is how many variations are kept of one signature that is not the proof's.
