@@ -217,7 +217,11 @@ func (k Consultation) answer() proofhouse.Digest {
 	case k.Answered.IsZero():
 		return ""
 	}
-	b, err := json.Marshal([]any{"proofhouse answer v1", k.View, k.Reason, k.Signed.Bytes})
+	says := []any{"proofhouse answer v1", k.View, k.Reason, k.Signed.Bytes}
+	if k.Signed.byPasskey() {
+		says = append(says, k.Signed.Passkey)
+	}
+	b, err := json.Marshal(says)
 	if err != nil {
 		panic(err) // strings are JSON
 	}

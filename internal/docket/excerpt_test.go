@@ -46,7 +46,7 @@ func told(t testing.TB) (Case, []Record) {
 			t.Fatal(err)
 		}
 		keys[by] = k
-		add(by, NameKey{string(pem)})
+		add(by, NameKey{Key: string(pem)})
 	}
 	add(dev, Ask{})
 	add(registrar, Register{criteria(), salt})

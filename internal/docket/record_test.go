@@ -28,7 +28,7 @@ func story(t testing.TB) (Case, []Record) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return step{a, NameKey{string(pem)}, 0}
+		return step{a, NameKey{Key: string(pem)}, 0}
 	}
 	c, now := New("case-1", profile(t, "institute")), start
 	var records []Record

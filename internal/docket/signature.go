@@ -16,6 +16,19 @@ import (
 type Signature struct {
 	Over  proofhouse.Digest `json:"over"`
 	Bytes []byte            `json:"bytes"`
+	// Passkey is what an authenticator signed, of which Bytes are the signature, where the key that was
+	// named is a passkey; zero where a key signed Over itself.
+	Passkey ledger.Assertion `json:"passkey,omitzero"`
+}
+
+// byPasskey says whether an authenticator made it.
+func (s Signature) byPasskey() bool {
+	return s.Passkey.AuthenticatorData != nil || s.Passkey.ClientData != nil
+}
+
+// size is how much a signature carries, in bytes.
+func (s Signature) size() int {
+	return len(s.Bytes) + len(s.Passkey.AuthenticatorData) + len(s.Passkey.ClientData)
 }
 
 // maxSignature bounds a signature with its envelope, in bytes.
@@ -26,7 +39,7 @@ func (s Signature) over(want proofhouse.Digest) error {
 	switch {
 	case len(s.Bytes) == 0:
 		return proofhouse.Errorf(proofhouse.Invalid, nil, "the signature is missing: sign %s", want)
-	case len(s.Bytes) > maxSignature:
+	case s.size() > maxSignature:
 		return proofhouse.Errorf(proofhouse.Invalid, nil, "the signature is longer than %d bytes", maxSignature)
 	case s.Over != want:
 		return proofhouse.Errorf(proofhouse.Integrity, nil, "the signature is over something else: sign %s", want)
@@ -80,7 +93,7 @@ func WithSignature(a Act, s Signature) Act {
 // SignText signs a text that ToSign gave.
 func SignText(text []byte, key *ledger.Key) (Signature, error) {
 	over := proofhouse.DigestOf(text)
-	b, err := key.Sign(context.Background(), []byte(signatureHeading+string(over)))
+	b, err := key.Sign(context.Background(), toSign(over))
 	if err != nil {
 		return Signature{}, err
 	}
@@ -89,6 +102,20 @@ func SignText(text []byte, key *ledger.Key) (Signature, error) {
 
 // signatureHeading stands before the digest of what is signed.
 const signatureHeading = "proofhouse signature, format 1\n"
+
+// toSign is what a key signs to sign the text of that digest. A passkey is challenged with its SHA-256.
+func toSign(over proofhouse.Digest) []byte { return []byte(signatureHeading + string(over)) }
+
+// Challenge is what a browser asks an authenticator for, in base64url, so that a passkey signs the text of
+// that digest.
+func Challenge(over proofhouse.Digest) string { return ledger.Challenge(toSign(over)) }
+
+// PasskeySignature is a browser's answer to that challenge as a signature. Whether it is one Take says; what has
+// another form is proofhouse.Invalid.
+func PasskeySignature(over proofhouse.Digest, answer []byte) (Signature, error) {
+	a, b, err := ledger.ParseAssertion(answer)
+	return Signature{Over: over, Bytes: b, Passkey: a}, err
+}
 
 // Signed says whether e needs no signature or bears one by the key that its
 // actor last named in the case. The error is proofhouse.Refused if the actor
@@ -103,22 +130,15 @@ func (c Case) Signed(e Event) error {
 
 // signedAs is Signed where the text is known.
 func (c Case) signedAs(a signedAct, by proofhouse.Actor, text []byte) error {
-	pem, ok := c.key(by)
+	key, ok := c.SigningKey(by)
 	if !ok {
 		return proofhouse.Errorf(proofhouse.Refused, nil, "to %s, first name the key that you sign with", a.Kind())
-	}
-	key, err := ledger.ParsePublicKey([]byte(pem))
-	if err != nil {
-		return err
 	}
 	s := a.signature()
 	if err := s.over(proofhouse.DigestOf(text)); err != nil {
 		return err
 	}
-	if err := key.Verify(context.Background(), []byte(signatureHeading+string(s.Over)), s.Bytes); err != nil {
-		return proofhouse.Errorf(proofhouse.Integrity, err, "the signature is not by the key that you named")
-	}
-	return nil
+	return key.signed(s)
 }
 
 // Take is Apply for an event whose signature, if it has to bear one, is
@@ -134,41 +154,105 @@ func (c Case) Take(e Event, now time.Time) (Case, error) {
 	return next, nil
 }
 
+// RelyingParty is a house as browsers and authenticators know it.
+type RelyingParty struct {
+	ID     string `json:"id"`     // house.example
+	Origin string `json:"origin"` // https://house.example
+}
+
 // SigningKey is a key that a member signs with.
 type SigningKey struct {
 	By  proofhouse.Actor `json:"by"`
-	Key string           `json:"key"` // PEM, as ledger.ParsePublicKey reads it
-	At  time.Time        `json:"at"`
+	Key string           `json:"key"` // PEM, as ledger.ParsePublicKey reads it; of a passkey, as ledger.ParsePasskey does
+	// Passkey is the house that it is a passkey of; zero for a key that its owner keeps as a file.
+	Passkey RelyingParty `json:"passkey,omitzero"`
+	At      time.Time    `json:"at"`
+}
+
+// IsPasskey says whether an authenticator keeps the key.
+func (k SigningKey) IsPasskey() bool { return k.Passkey != RelyingParty{} }
+
+func (k SigningKey) passkey() (*ledger.Passkey, error) {
+	return ledger.ParsePasskey([]byte(k.Key), k.Passkey.ID, k.Passkey.Origin)
+}
+
+// ID names the key.
+func (k SigningKey) ID() (string, error) {
+	if k.IsPasskey() {
+		key, err := k.passkey()
+		if err != nil {
+			return "", err
+		}
+		return key.ID(), nil
+	}
+	key, err := ledger.ParsePublicKey([]byte(k.Key))
+	if err != nil {
+		return "", err
+	}
+	return key.ID(), nil
+}
+
+// signed says whether s is this key's. A key signs in its own way alone: neither sort of signature ever
+// stands for the other.
+func (k SigningKey) signed(s Signature) error {
+	if k.IsPasskey() {
+		key, err := k.passkey()
+		if err != nil {
+			return err
+		}
+		if err := key.Verify(toSign(s.Over), s.Passkey, s.Bytes); err != nil {
+			return proofhouse.Errorf(proofhouse.Integrity, err, "the signature is not by the passkey that you named, over this text and with you verified")
+		}
+		return nil
+	}
+	key, err := ledger.ParsePublicKey([]byte(k.Key))
+	if err != nil {
+		return err
+	}
+	if s.byPasskey() {
+		return proofhouse.Errorf(proofhouse.Integrity, nil, "the signature is by a passkey, and the key that you named is none")
+	}
+	if err := key.Verify(context.Background(), toSign(s.Over), s.Bytes); err != nil {
+		return proofhouse.Errorf(proofhouse.Integrity, err, "the signature is not by the key that you named")
+	}
+	return nil
 }
 
 // NameKey says which key its actor signs with from now on. Keys that were named
 // before still hold for what was signed with them.
 type NameKey struct {
-	Key string `json:"key"` // PEM text of an Ed25519 public key
+	Key string `json:"key"` // PEM text of an Ed25519 public key; of a passkey, of its sort
+	// Passkey is the house that the key is a passkey of; zero if it is none.
+	Passkey RelyingParty `json:"passkey,omitzero"`
 }
 
 // Kind implements Act.
 func (NameKey) Kind() Kind { return KindNameKey }
 
 func (a NameKey) apply(c *Case, by proofhouse.Actor, now time.Time) error {
-	if _, err := ledger.ParsePublicKey([]byte(a.Key)); err != nil || len(a.Key) > maxText {
+	k := SigningKey{By: by, Key: a.Key, Passkey: a.Passkey, At: now}
+	_, err := k.ID()
+	switch {
+	case err != nil && k.IsPasskey(), len(a.Passkey.Origin) > maxText:
+		return proofhouse.Errorf(proofhouse.Invalid, err, "that is no public key of a passkey in PEM, with the house that it is of")
+	case err != nil, len(a.Key) > maxText:
 		return proofhouse.Errorf(proofhouse.Invalid, err, "that is no Ed25519 public key in PEM")
 	}
-	if now, there := c.key(by); there && now == a.Key {
+	if now, there := c.SigningKey(by); there && now.Key == a.Key && now.Passkey == a.Passkey {
 		return proofhouse.Errorf(proofhouse.Conflict, nil, "that is the key that you named already")
 	}
-	c.Keys = append(slices.Clip(c.Keys), SigningKey{By: by, Key: a.Key, At: now})
+	c.Keys = append(slices.Clip(c.Keys), k)
 	return nil
 }
 
-// key is the key that by named last.
-func (c Case) key(by proofhouse.Actor) (string, bool) {
+// SigningKey is the key that somebody named last, by which what they sign next is checked.
+func (c Case) SigningKey(by proofhouse.Actor) (SigningKey, bool) {
 	for _, k := range slices.Backward(c.Keys) {
 		if k.By == by {
-			return k.Key, true
+			return k, true
 		}
 	}
-	return "", false
+	return SigningKey{}, false
 }
 
 // signText is v under a heading, within one case.

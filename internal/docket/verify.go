@@ -5,7 +5,6 @@ import (
 	"slices"
 	"time"
 
-	"proofhouse/internal/ledger"
 	"proofhouse/internal/proofhouse"
 )
 
@@ -44,6 +43,8 @@ type Signer struct {
 	KeyID  string           `json:"key_id"`
 	Pinned bool             `json:"pinned"` // it is the key that the verifier already had
 	Signed int              `json:"signed"` // how many acts
+	// Passkey is the house that the key is a passkey of; zero for a key that its owner keeps.
+	Passkey RelyingParty `json:"passkey,omitzero"`
 }
 
 // ProvedDetermination is a determination held to the rule.
@@ -119,11 +120,11 @@ func Verify(rules *Profile, records []Record, metered []Metered, pins map[proofh
 
 func (p *Proof) signers(c Case, records []Record, pins map[proofhouse.OrganisationID][]string) error {
 	for _, k := range c.Keys {
-		key, err := ledger.ParsePublicKey([]byte(k.Key))
+		id, err := k.ID()
 		if err != nil {
 			return err
 		}
-		s := Signer{By: k.By, KeyID: key.ID()}
+		s := Signer{By: k.By, KeyID: id, Passkey: k.Passkey}
 		known, pinned := pins[k.By.Organisation]
 		s.Pinned = slices.Contains(known, s.KeyID)
 		if pinned && !s.Pinned {
@@ -139,7 +140,11 @@ func (p *Proof) signers(c Case, records []Record, pins map[proofhouse.Organisati
 			last[r.Event.By] = named
 			named++
 		case signedAct:
-			p.Signers[last[r.Event.By]].Signed++
+			s := &p.Signers[last[r.Event.By]]
+			s.Signed++
+			if s.Passkey != (RelyingParty{}) {
+				p.open("what whoever signed with a passkey had read: an authenticator shows no text, and the pages of %s showed it", s.Passkey.Origin)
+			}
 		}
 	}
 	return nil

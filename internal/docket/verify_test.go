@@ -49,7 +49,7 @@ func finished(t testing.TB, outcome Outcome, departure string, before func(c Cas
 			t.Fatal(err)
 		}
 		keys[by] = k
-		add(by, NameKey{string(pem)})
+		add(by, NameKey{Key: string(pem)})
 	}
 	add(dev, Ask{})
 	add(dev, Lend{"body", "institute"})

@@ -163,7 +163,7 @@ func determinationActs(c Case, _ time.Time) []Act {
 		all = append(all, Agree{2})
 	}
 	if len(c.Keys) == 0 {
-		all = append(all, NameKey{testKey}, PublishReport{1})
+		all = append(all, NameKey{Key: testKey}, PublishReport{1})
 	}
 	if len(c.Registrations) == 0 {
 		all = append(all, Register{criteria(), salt})

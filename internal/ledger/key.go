@@ -144,10 +144,4 @@ func (k *PublicKey) KeyID() (string, error) { return k.ID(), nil }
 func (k *PublicKey) Public() crypto.PublicKey { return k.public }
 
 // PEM is the key as ParsePublicKey reads it.
-func (k *PublicKey) PEM() ([]byte, error) {
-	der, err := x509.MarshalPKIXPublicKey(k.public)
-	if err != nil {
-		return nil, err
-	}
-	return pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}), nil
-}
+func (k *PublicKey) PEM() ([]byte, error) { return PublicKeyPEM(k.public) }
