@@ -43,8 +43,8 @@ const (
 // Ed25519 key or an RSA key, each for its one algorithm, in one spelling. rpID and
 // origin are the relying party: https and a name, or http://localhost. The error is proofhouse.Invalid.
 func ParsePasskey(b []byte, rpID, origin string) (*Passkey, error) {
-	block, rest := pem.Decode(b)
-	if block == nil || len(rest) > 0 || block.Type != "PUBLIC KEY" || !bytes.Equal(pem.EncodeToMemory(&pem.Block{Type: block.Type, Bytes: block.Bytes}), b) {
+	block, _ := pem.Decode(b) // what follows makes b another spelling
+	if block == nil || block.Type != "PUBLIC KEY" || !bytes.Equal(pem.EncodeToMemory(&pem.Block{Type: block.Type, Bytes: block.Bytes}), b) {
 		return nil, proofhouse.Errorf(proofhouse.Invalid, nil, "this is not a public key in PEM form")
 	}
 	k, err := x509.ParsePKIXPublicKey(block.Bytes)
@@ -162,7 +162,7 @@ func (k *Passkey) asked(clientData []byte, challenge string) error {
 	}
 	for _, must := range [][2]string{{"type", "webauthn.get"}, {"challenge", challenge}, {"origin", k.origin}} {
 		var is string
-		if raw := says[must[0]]; len(raw) == 0 || raw[0] != '"' || json.Unmarshal(raw, &is) != nil || is != must[1] {
+		if json.Unmarshal(says[must[0]], &is) != nil || is != must[1] {
 			return fmt.Errorf("the client data have another %s", must[0])
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"strings"
 	"testing"
@@ -149,6 +150,7 @@ func TestPasskeyLies(t *testing.T) {
 		"no type":               strings.Replace(right, `"type":"webauthn.get",`, ``, 1),
 		"a list of types":       strings.Replace(right, `"webauthn.get"`, `["webauthn.get"]`, 1),
 		"a list":                "[" + right + "]",
+		"a list of all":         strings.NewReplacer("{", "[", "}", "]", `":`, `",`).Replace(right),
 		"two":                   right + right,
 		"not UTF-8":             strings.Replace(right, `}`, `,"x":"`+"\xff"+`"}`, 1),
 		"half":                  right[:len(right)-1],
@@ -156,7 +158,7 @@ func TestPasskeyLies(t *testing.T) {
 	} {
 		a, sig := one.signs(t, data(party, there), said)
 		if err := k.Verify(message, a, sig); err == nil {
-			t.Errorf("asked %s, and it is taken: %s", what, said)
+			t.Errorf("asked %s, and it is taken: %.300q", what, said)
 		}
 	}
 	for what, said := range map[string][]byte{
@@ -209,8 +211,19 @@ func TestParsePasskey(t *testing.T) {
 		t.Fatal(err)
 	}
 	short := all["RS256"].Public().(*rsa.PublicKey)
+	// The same point, one bit to the left: so it is read from DER too.
+	block, _ := pem.Decode([]byte(right))
+	bits := block.Bytes[len(block.Bytes)-66:]
+	for i := range bits {
+		bits[i] <<= 1
+		if i+1 < len(bits) {
+			bits[i] |= bits[i+1] >> 7
+		}
+	}
+	bits[0] = 1
+	shifted := string(pem.EncodeToMemory(block))
 	for what, text := range map[string]string{
-		"nothing": "", "no PEM": "x", "more before": "x\n" + right, "more behind": right + "x\n", "a headline": strings.Replace(right, "KEY-----\n", "KEY-----\na: b\n\n", 1),
+		"another spelling": shifted, "nothing": "", "no PEM": "x", "more before": "x\n" + right, "more behind": right + "x\n", "a headline": strings.Replace(right, "KEY-----\n", "KEY-----\na: b\n\n", 1),
 		"another type": strings.ReplaceAll(right, "PUBLIC KEY", "CERTIFICATE"), "other ends of lines": strings.ReplaceAll(right, "\n", "\r\n"),
 		"another curve": pemOf(p384.Public()), "a small exponent": pemOf(&rsa.PublicKey{N: short.N, E: 3}),
 		"a short key": pemOf(&rsa.PublicKey{N: short.N.Rsh(short.N, 1025), E: 65537}),
@@ -220,7 +233,7 @@ func TestParsePasskey(t *testing.T) {
 		}
 	}
 	for _, place := range [][2]string{
-		{"", origin}, {party, ""}, {party, "house.example"}, {party, "http://house.example"}, {party, "https://other.example"}, {party, "https://www.house.example"},
+		{"", origin}, {"", "https://"}, {party, ""}, {party, "house.example"}, {party, "http://house.example"}, {party, "https://other.example"}, {party, "https://www.house.example"},
 		{party, origin + "/"}, {party, origin + "?x"}, {party, "https://a@house.example"}, {party, "https://HOUSE.example"}, {"HOUSE.example", "https://HOUSE.example"},
 		{"192.0.2.1", "https://192.0.2.1"}, {"localhost", "ftp://localhost"}, {"example", origin}, {party, "https://house.example\n"},
 	} {
