@@ -102,12 +102,15 @@ func act[A docket.Act](s server) {
 		description: "For: " + strings.Join(roles, ", ") + ".",
 	}
 	add(s, op, func(ctx context.Context, who policy.Person, in actIn[A]) (*doneOut, error) {
-		_, e, err := s.event(ctx, who, in.Case, in.As, in.Body)
+		c, e, err := s.event(ctx, who, in.Case, in.As, in.Body)
 		if err != nil {
 			return nil, err
 		}
 		at, err := version(in.Match)
 		if err != nil {
+			return nil, err
+		}
+		if err := s.theirs(ctx, who, c, e); err != nil {
 			return nil, err
 		}
 		now := s.Now()
@@ -122,7 +125,7 @@ func act[A docket.Act](s server) {
 		shown := s.show(c, who, now)
 		return &doneOut{ETag: shown.ETag, Body: wire.Done{Seq: seq, Version: c.Version, Case: shown.Body}}, nil
 	})
-	if _, signed := (docket.Case{}).ToSign(docket.Event{Act: a}); !signed {
+	if !docket.Signs(a) {
 		return
 	}
 	op.path, op.id, op.summary = "/v1/cases/{case}/texts/"+name, "texts-"+name, "What is signed to "+string(kind)
@@ -132,8 +135,39 @@ func act[A docket.Act](s server) {
 			return nil, err
 		}
 		text, _ := c.ToSign(e)
-		return &textOut{wire.Text{Text: string(text), Digest: proofhouse.DigestOf(text)}}, nil
+		out := wire.Text{Text: string(text), Digest: proofhouse.DigestOf(text), By: e.By}
+		if key, named := c.SigningKey(e.By); named {
+			out.Key = &key
+			if key.IsPasskey() {
+				out.Challenge = docket.Challenge(out.Digest)
+			}
+		}
+		return &textOut{out}, nil
 	})
+}
+
+// Passkeys knows the passkeys of people.
+type Passkeys interface {
+	// Theirs is nil if the key is a passkey of that person, in this house and at this moment. Else the error is proofhouse.Refused.
+	Theirs(ctx context.Context, who policy.Person, key docket.SigningKey) error
+}
+
+// theirs holds whoever names a passkey, or signs with the one that they named, to having it: one that was
+// removed, or may have a copy, signs nothing more. What it has signed stays, and the docket checks it by itself.
+func (s server) theirs(ctx context.Context, who policy.Person, c docket.Case, e docket.Event) error {
+	var key docket.SigningKey
+	if a, names := e.Act.(docket.NameKey); names {
+		key = docket.SigningKey{By: e.By, Key: a.Key, Passkey: a.Passkey}
+	} else if docket.Signs(e.Act) {
+		key, _ = c.SigningKey(e.By)
+	}
+	switch {
+	case !key.IsPasskey():
+		return nil
+	case s.Passkeys == nil:
+		return proofhouse.Errorf(proofhouse.Refused, nil, "this house has no passkeys")
+	}
+	return s.Passkeys.Theirs(ctx, who, key)
 }
 
 // said is what an act says, by which a request that is sent again is known. The

@@ -33,6 +33,8 @@ type House struct {
 	Claim func(ctx context.Context, code string, o policy.Organisation, p policy.Person, now time.Time) (token string, err error)
 	// People is the register of organisations and people.
 	People People
+	// Passkeys says which passkeys are whose; nil where there are none.
+	Passkeys Passkeys
 	// Artifacts is what is sealed.
 	Artifacts Artifacts
 	// Clearing is what it knows of findings.

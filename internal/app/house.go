@@ -241,7 +241,7 @@ func (h *House) handler() http.Handler {
 	house := api.House{
 		Registry: h.Registry, Guard: h.guard, Record: h, Now: time.Now, Version: Version, Wake: h.sequencer.Wake,
 		Claim: h.Directory.Redeem, People: h.Directory, Artifacts: h, Clearing: h.findings, Gate: h,
-		Who: h.Directory.Authenticate,
+		Passkeys: h.door, Who: h.Directory.Authenticate,
 	}
 	cases := api.New(house)
 	// The pages' own, which no network reaches: there a session is what a token is elsewhere, and neither ever stands for the other.

@@ -82,8 +82,11 @@ func (b *browser) do(r *http.Request) at {
 		b.t.Errorf("%s weighs %d bytes, and the style sheet %v (%v)", p.path, len(text), style, err)
 	}
 	contents := "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-	if strings.Contains(p.text, liveScript) {
+	switch {
+	case strings.Contains(p.text, liveScript):
 		contents += "; script-src 'self'; connect-src 'self'"
+	case strings.Contains(p.text, passkeyScript):
+		contents = strings.Replace(contents, "; style-src", "; script-src 'self'; style-src", 1)
 	}
 	for name, want := range map[string]string{
 		"Content-Security-Policy": contents,
@@ -106,8 +109,11 @@ func (b *browser) do(r *http.Request) at {
 	return p
 }
 
-// liveScript is the one script that a page may have.
-const liveScript = `<script src="/static/live.js" defer></script>`
+// liveScript and passkeyScript are the scripts of which a page may have one.
+const (
+	liveScript    = `<script src="/static/live.js" defer></script>`
+	passkeyScript = `<script src="/static/passkey.js" defer></script>`
+)
 
 // inert holds a page to what no stranger's words may add to it: script, style, or a way out of the house.
 func inert(t *testing.T, p at) {
@@ -118,12 +124,12 @@ func inert(t *testing.T, p at) {
 		}
 		switch n.Data {
 		case "script": // the house's own
-			if attr(n, "src") != "/static/live.js" || len(n.Attr) != 2 || n.FirstChild != nil {
+			if src := attr(n, "src"); src != "/static/live.js" && src != "/static/passkey.js" || len(n.Attr) != 2 || n.FirstChild != nil {
 				t.Errorf("%s has a script %v", p.path, n.Attr)
 			}
 		case "html", "head", "meta", "title", "link", "body", "a", "header", "nav", "form", "button", "main", "footer", "p", "h1", "h2", "h3", "h4", "div", "section", "span", "strong", "em", "small", "br",
 			"aside", "table", "caption", "thead", "tbody", "tr", "th", "td", "ul", "ol", "li", "dl", "dt", "dd", "pre", "code", "time", "label", "input", "select", "option", "textarea", "fieldset", "legend", "details", "summary",
-			"b", "i", "svg", "rect", "line", "path", "circle", "text", "g":
+			"noscript", "b", "i", "svg", "rect", "line", "path", "circle", "text", "g":
 		default:
 			t.Errorf("%s has a <%s>", p.path, n.Data)
 		}

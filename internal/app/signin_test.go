@@ -113,11 +113,16 @@ func (b *visitor) register(label string) *key {
 // made is a fresh passkey for the options of a page.
 func made(t *testing.T, options string, rp virtualwebauthn.RelyingParty) (k *key, answer string) {
 	t.Helper()
+	return madeOf(t, options, rp, virtualwebauthn.KeyTypeEC2)
+}
+
+func madeOf(t *testing.T, options string, rp virtualwebauthn.RelyingParty, sort virtualwebauthn.KeyType) (k *key, answer string) {
+	t.Helper()
 	o, err := virtualwebauthn.ParseAttestationOptions(options)
 	if err != nil {
 		t.Fatal(err)
 	}
-	k = &key{virtualwebauthn.NewAuthenticatorWithOptions(virtualwebauthn.AuthenticatorOptions{UserHandle: []byte(o.UserID)}), virtualwebauthn.NewCredential(virtualwebauthn.KeyTypeEC2)}
+	k = &key{virtualwebauthn.NewAuthenticatorWithOptions(virtualwebauthn.AuthenticatorOptions{UserHandle: []byte(o.UserID)}), virtualwebauthn.NewCredential(sort)}
 	return k, virtualwebauthn.CreateAttestationResponse(rp, k.device, k.cred, *o)
 }
 

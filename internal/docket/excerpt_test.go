@@ -12,18 +12,20 @@ import (
 	"proofhouse/internal/proofhouse"
 )
 
-// told is a case with all that an excerpt may have to withhold, really signed, and its records.
-func told(t testing.TB) (Case, []Record) {
+// told is a case with all that an excerpt may have to withhold, really signed, by those who are named with passkeys, and its records.
+func told(t testing.TB, devices ...proofhouse.Actor) (Case, []Record) {
 	t.Helper()
-	keys := map[proofhouse.Actor]*ledger.Key{}
+	keys, passkeys := map[proofhouse.Actor]*ledger.Key{}, map[proofhouse.Actor]*device{}
 	dir := t.TempDir()
 	c, now := New("case-1", profile(t, "institute")), start
 	var records []Record
 	add := func(by proofhouse.Actor, a Act) {
 		t.Helper()
 		now = now.Add(time.Minute)
-		a, err := c.Sign(Event{by, a}, keys[by])
-		if err != nil {
+		var err error
+		if d := passkeys[by]; d != nil {
+			a = d.signs(t, c, Event{by, a}, nil)
+		} else if a, err = c.Sign(Event{by, a}, keys[by]); err != nil {
 			t.Fatal(err)
 		}
 		next, err := c.Take(Event{by, a}, now)
@@ -37,6 +39,12 @@ func told(t testing.TB) (Case, []Record) {
 		add(s.by, s.act)
 	}
 	for _, by := range []proofhouse.Actor{dev, authority, consultee, adopter} {
+		if slices.Contains(devices, by) {
+			d := newDevice(t)
+			add(by, d.named())
+			passkeys[by] = d
+			continue
+		}
 		k, err := ledger.CreateKey(dir, string(by.Person))
 		if err != nil {
 			t.Fatal(err)
@@ -107,7 +115,13 @@ func excerptOf(t testing.TB, c Case, records []Record, role proofhouse.Role, tie
 
 // TestExcerpt: what each role is not given first, and then what is proved to it.
 func TestExcerpt(t *testing.T) {
-	c, records := told(t)
+	for name, devices := range map[string][]proofhouse.Actor{"keys": nil, "passkeys": {dev, authority, consultee, adopter}} {
+		t.Run(name, func(t *testing.T) { testExcerpt(t, devices) })
+	}
+}
+
+func testExcerpt(t *testing.T, devices []proofhouse.Actor) {
+	c, records := told(t, devices...)
 	manifest := string(digestOf("suite")) // which a run says before it begins
 	for _, r := range []struct {
 		role     proofhouse.Role

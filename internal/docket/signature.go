@@ -56,6 +56,12 @@ type signedAct interface {
 	with(Signature) Act
 }
 
+// Signs says whether an act is one that somebody signs.
+func Signs(a Act) bool {
+	_, ok := a.(signedAct)
+	return ok
+}
+
 // ToSign is the text that an act's signature is over: JSON that says what, in
 // which case and under which heading, so that what was signed as one thing
 // cannot be shown as another. An act that nobody signs has none.

@@ -195,6 +195,9 @@ func (s site) acts() {
 			return err
 		}
 		act, err := read(f)
+		if way := f.text("passkey"); name == "name-key" && way != "" {
+			act, err = v.passkey(way)
+		}
 		if err != nil {
 			return err
 		}
@@ -206,7 +209,7 @@ func (s site) acts() {
 			}
 			return v.show(page.Confirm(v.frame("Once more", "docket"), c, what, follows))
 		}
-		if _, signed := (docket.Case{}).ToSign(docket.Event{Act: act}); signed {
+		if docket.Signs(act) {
 			text, err := v.client.Text(v.r.Context(), v.id(), act, "")
 			if err != nil {
 				return err
@@ -214,15 +217,11 @@ func (s site) acts() {
 			if f.Get("save") != "" {
 				return v.file("to-sign", []byte(text.Text))
 			}
-			signature, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(f.Get("signature")), ""))
-			if err != nil || len(signature) == 0 {
-				c, err := v.client.Case(v.r.Context(), v.id())
-				if err != nil {
-					return err
-				}
-				return v.show(page.Draft(v.frame("To be signed", "docket"), c, what, text, f.Has("signature")))
+			signature, wrong := signatureIn(f, text)
+			if wrong != "" || signature.Bytes == nil {
+				return v.draft(what, text, wrong)
 			}
-			act = docket.WithSignature(act, docket.Signature{Over: text.Digest, Bytes: signature})
+			act = docket.WithSignature(act, signature)
 		}
 		did, err := v.client.Do(v.r.Context(), v.id(), act, wire.Options{})
 		if err != nil {
@@ -232,11 +231,69 @@ func (s site) acts() {
 	})
 }
 
+// signatureIn is what somebody signed with, by a passkey or elsewhere; without Bytes where nothing was sent. wrong says what is wrong with it.
+// A passkey's answer is over the text that its page showed, and a case may have gone on since: then it is refused as over something else.
+func signatureIn(f form, text wire.Text) (signature docket.Signature, wrong string) {
+	if answer := f.Get("answer"); answer != "" {
+		s, err := docket.PasskeySignature(proofhouse.Digest(f.text("digest")), []byte(answer))
+		if err != nil {
+			return docket.Signature{}, "That is no answer of a passkey."
+		}
+		return s, ""
+	}
+	if f.Has("answer") {
+		return docket.Signature{}, "A passkey takes a script, which this browser did not run."
+	}
+	if !f.Has("signature") {
+		return docket.Signature{}, ""
+	}
+	b, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(f.Get("signature")), ""))
+	if err != nil || len(b) == 0 {
+		return docket.Signature{}, "That is no signature as `proofhouse case sign` prints it."
+	}
+	return docket.Signature{Over: text.Digest, Bytes: b}, ""
+}
+
+// draft shows what is to be signed. wrong says why the last signature was none; "" is that there was none yet.
+func (v visit) draft(what page.Deed, text wire.Text, wrong string) error {
+	c, err := v.client.Case(v.r.Context(), v.id())
+	if err != nil {
+		return err
+	}
+	d := page.Drafted{Deed: what, Text: text, Wrong: wrong}
+	f := v.frame("To be signed", "docket")
+	if text.Key != nil && text.Key.IsPasskey() {
+		options, err := v.Door.AskSignature(v.r.Context(), v.me, *text.Key, text.Challenge)
+		switch {
+		case err == nil:
+			d.Asked, f.Passkeys = page.Asked{Options: options}, true
+			v.w.Header().Set("Content-Security-Policy", passkeyPolicy)
+		case proofhouse.KindOf(err) != proofhouse.Refused && proofhouse.KindOf(err) != proofhouse.Unavailable:
+			return err
+		}
+	}
+	return v.show(page.Draft(f, c, d))
+}
+
+// passkey is the act that names a passkey of who is signed in, by the way in that it is.
+func (v visit) passkey(way string) (docket.Act, error) {
+	all, err := v.Door.SigningPasskeys(v.r.Context(), v.me)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range all {
+		if p.Way == way {
+			return p.Name, nil
+		}
+	}
+	return nil, proofhouse.Errorf(proofhouse.NotFound, nil, "you have no such passkey")
+}
+
 // fields are what was filled in, to be sent once more.
 func fields(f form) [][2]string {
 	var all [][2]string
 	for name, values := range f.Values {
-		if name == "signature" || name == "save" || name == "confirm" {
+		if slices.Contains([]string{"signature", "answer", "digest", "save", "confirm"}, name) {
 			continue
 		}
 		for _, v := range values {

@@ -63,7 +63,13 @@ func (s site) docket() {
 		if k := proofhouse.KindOf(err); err != nil && k != proofhouse.Refused && k != proofhouse.NotFound {
 			return err
 		}
-		return v.show(page.Case(v.frame(c.Codename, "docket"), c, events, after, said(q)))
+		var keys []Passkey
+		if page.May(c, docket.KindNameKey) && v.Door.Passkeys() {
+			if keys, err = v.Door.SigningPasskeys(v.r.Context(), v.me); err != nil {
+				return err
+			}
+		}
+		return v.show(page.Case(v.frame(c.Codename, "docket"), c, events, keys, after, said(q)))
 	})
 	s.page("GET /cases/{case}/use", func(v visit) error {
 		c, err := v.client.Case(v.r.Context(), v.id())

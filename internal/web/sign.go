@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"proofhouse/internal/api/wire"
+	"proofhouse/internal/docket"
 	"proofhouse/internal/policy"
 	"proofhouse/internal/proofhouse"
 	"proofhouse/internal/web/page"
@@ -38,7 +39,15 @@ type Door interface {
 	// OfferPasskey is what the browser of who is signed in is asked, and AddPasskey adds the answer.
 	OfferPasskey(ctx context.Context, who policy.Person, now time.Time) (options, ceremony string, err error)
 	AddPasskey(ctx context.Context, who policy.Person, ceremony, answer, label string, now time.Time) error
+
+	// SigningPasskeys are the passkeys that who is signed in can name to sign with.
+	SigningPasskeys(ctx context.Context, who policy.Person) ([]Passkey, error)
+	// AskSignature is what their browser is asked, so that the passkey that they named signs a challenge; proofhouse.Refused if it is theirs no more.
+	AskSignature(ctx context.Context, who policy.Person, key docket.SigningKey, challenge string) (options string, err error)
 }
+
+// Passkey is a passkey of somebody's, with what names it in a case.
+type Passkey = page.Passkey
 
 // cookie holds the session of who has signed in.
 const cookie = "proofhouse"

@@ -95,7 +95,7 @@ func (c Client) Do(ctx context.Context, id proofhouse.CaseID, a docket.Act, opts
 		query = "?" + url.Values{"as": {string(opts.As)}}.Encode()
 	}
 	name := a.Kind().Name()
-	if _, signed := (docket.Case{}).ToSign(docket.Event{Act: a}); signed && opts.Sign != nil {
+	if docket.Signs(a) && opts.Sign != nil {
 		text, err := c.Text(ctx, id, a, opts.As)
 		if err != nil {
 			return Done{}, err

@@ -115,6 +115,11 @@ type Done struct {
 type Text struct {
 	Text   string            `json:"text" doc:"sign this, and nothing that you have not read"`
 	Digest proofhouse.Digest `json:"digest"`
+	By     proofhouse.Actor  `json:"by" doc:"as whom you sign"`
+	// Key is the one that must sign, as it was named last; nil if none was.
+	Key *docket.SigningKey `json:"key,omitempty"`
+	// Challenge is what a browser asks that key for, if it is a passkey.
+	Challenge string `json:"challenge,omitempty" doc:"base64url; where the key is a passkey"`
 }
 
 // CaseReport is a version of a case's report for the readers of one tier.

@@ -15,7 +15,7 @@ for (const form of document.querySelectorAll("form[data-passkey]")) {
     } catch (error) {
       say(error.name === "InvalidStateError" ? "This device has a passkey for you already." :
         error.name === "NotAllowedError" ? "The device gave no passkey: it was cancelled, took too long, or has none for this house." :
-        "This browser cannot do that here (" + error.name + "). Use a newer one, or come in another way.");
+        "This browser cannot do that here (" + error.name + "). Use a newer one, or " + form.dataset.otherwise + ".");
       return;
     }
     form.submit();
