@@ -45,6 +45,7 @@ func TestJourneys(t *testing.T) {
 		{"registrar, consultee and authority", j.reviewers},
 		{"evaluator", j.evaluator},
 		{"partner, coordinator and auditor", j.partner},
+		{"authority with a passkey", j.signer},
 	} {
 		if !t.Run(one.who, one.is) {
 			t.Fatal("the next ones go on from there")
@@ -275,6 +276,110 @@ func (j *journeys) signs(p *person, what string) {
 	p.pastes("3. Paste what it prints", base64.StdEncoding.EncodeToString(signature.Bytes))
 	p.presses("Sign: " + what)
 	p.reads("It is done, and stands in the record as event")
+}
+
+// signer is the authority of a case with a passkey: it names it, reads the determination in words and signs it with a device. Other devices do not, and
+// offline the bundle says whose passkey it was.
+func (j *journeys) signer(t *testing.T) {
+	id, other := j.toDetermine(t, "kestrel"), j.toDetermine(t, "merlin")
+	pem, err := j.keys["carl"].PublicKey().PEM()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []proofhouse.CaseID{id, other} {
+		j.do(t, "carl", c, docket.NameKey{Key: string(pem)})
+		j.do(t, "carl", c, docket.Answer{View: docket.Agrees, Reason: "as measured"})
+	}
+	otto, at := j.person(t, "otto"), "/cases/"+string(id)
+	own := otto.device()
+	otto.goes("/settings/sign-in")
+	otto.types("What you call it", "key on the ring")
+	otto.presses("Add a passkey")
+	otto.reads("key on the ring")
+	var keys []*webauthn.Credential
+	doing(t, otto.ctx, "what the device has", chromedp.ActionFunc(func(ctx context.Context) (err error) {
+		keys, err = webauthn.GetCredentials(own).Do(ctx)
+		return err
+	}))
+	if len(keys) != 1 {
+		t.Fatalf("the device has %v", keys)
+	}
+
+	drafts := func() {
+		t.Helper()
+		otto.goes(at)
+		otto.misses("Determination 1, signed")
+		otto.opens("Draft the determination")
+		otto.types("Outcome", "not covered")
+		otto.presses("Draft the determination")
+		otto.reads("Nothing is done yet")
+	}
+	drafts()
+	otto.reads("You have named no key in this case yet")
+	otto.misses("Sign with your passkey")
+	otto.goes(at)
+	otto.opens("Sign with a passkey of yours")
+	otto.reads("Everybody in the case reads which passkey it is")
+	otto.types("Passkey", "key on the ring")
+	j.isPictured(otto, "authority-names-passkey")
+	otto.presses("Sign with a passkey of yours")
+	otto.reads("stands in the record as event", "Who signs with what")
+
+	// One that knows nobody, and another key under the name of this one.
+	drafts()
+	otto.reads("As otto@institute, authority", "not covered, which this follows", "It shows no text itself")
+	j.isPictured(otto, "authority-passkey-draft")
+	otto.puts(own)
+	var dull webauthn.AuthenticatorID
+	doing(t, otto.ctx, "a device that verifies nobody", chromedp.ActionFunc(func(ctx context.Context) (err error) {
+		dull, err = webauthn.AddVirtualAuthenticator(&webauthn.VirtualAuthenticatorOptions{
+			Protocol: webauthn.AuthenticatorProtocolCtap2, Transport: webauthn.AuthenticatorTransportInternal,
+			HasResidentKey: true, HasUserVerification: true, IsUserVerified: false, AutomaticPresenceSimulation: true,
+		}).Do(ctx)
+		return err
+	}))
+	otto.has(dull, keys[0])
+	otto.clicks("button", "Sign with your passkey: sign a determination")
+	otto.reads("The device gave no passkey")
+	otto.puts(dull)
+	wrong := otto.device()
+	otto.has(wrong, forgedKey(t, keys[0]))
+	otto.presses("Sign with your passkey: sign a determination")
+	otto.reads("Nothing was changed", "not by the passkey that you named")
+	j.isPictured(otto, "authority-wrong-passkey")
+	otto.puts(wrong)
+
+	right := otto.device()
+	otto.has(right, keys[0])
+	drafts()
+	otto.presses("Sign with your passkey: sign a determination")
+	otto.reads("not covered", "Determination 1, signed", "receipt 1")
+	j.isPictured(otto, "authority-passkey-signed")
+
+	c, err := j.as("otto").Case(t.Context(), id)
+	if err != nil || len(c.Determinations) != 1 {
+		t.Fatal(c.Determinations, err)
+	}
+	key, _ := c.SigningKey(c.Determinations[0].By)
+	keyID, err := key.ID()
+	if err != nil {
+		t.Fatal(err)
+	}
+	otto.reads(keyID)
+	p, err := VerifyBundle(t.Context(), j.export(t, id), BundleTrust{LogKey: j.LogKey(), Pins: []string{"institute=" + keyID}})
+	if err != nil || len(p.Case.Wrong) != 0 || len(p.Case.Determinations) != 1 {
+		t.Fatalf("the bundle: %+v, %v", p.Case, err)
+	}
+	last := p.Case.Signers[len(p.Case.Signers)-1]
+	if last.By != c.Determinations[0].By || last.Signed != 1 || !last.Pinned || last.Passkey != (docket.RelyingParty{ID: "localhost", Origin: visited}) {
+		t.Errorf("who signed: %+v", p.Case.Signers)
+	}
+	// The same signature in another case of the same authority, by a house that lies.
+	j.do(t, "otto", other, docket.NameKey{Key: key.Key, Passkey: key.Passkey})
+	forged := j.forges(t, other, docket.Event{By: c.Determinations[0].By, Act: docket.Determine{Outcome: docket.NotCovered, Registration: 1, Signed: c.Determinations[0].Signed}})
+	if p, err := VerifyBundle(t.Context(), forged, BundleTrust{LogKey: j.LogKey()}); proofhouse.KindOf(err) != proofhouse.Integrity || !strings.Contains(err.Error(), "passkey") {
+		t.Errorf("a forged determination verifies: %+v, %v", p.Case, err)
+	}
 }
 
 // evaluator looks at a run that goes on, without ever asking for its page again, and stops it in another tab.

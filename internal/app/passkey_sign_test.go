@@ -86,6 +86,24 @@ func (s *served) toDetermine(t *testing.T, codename string) proofhouse.CaseID {
 	return c.ID
 }
 
+// signsBy is an act with its text's signature by a passkey, as the API asks for it.
+func (s *served) signsBy(t *testing.T, k *key, who string, id proofhouse.CaseID, a docket.Act) docket.Act {
+	t.Helper()
+	text, err := s.as(who).Text(t.Context(), id, a, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := base64.RawURLEncoding.DecodeString(text.Challenge)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signature, err := docket.PasskeySignature(text.Digest, []byte(virtualwebauthn.CreateAssertionResponse(rp, k.device, k.cred, virtualwebauthn.AssertionOptions{Challenge: raw})))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return docket.WithSignature(a, signature)
+}
+
 // options are what a page asks a passkey for, and nil where it asks for none.
 func (p at) options() *virtualwebauthn.AssertionOptions {
 	for n := range p.Descendants() {
@@ -273,25 +291,13 @@ func TestPasskeySigning(t *testing.T) {
 	} {
 		spare, way, name := s.passkey(t, "carl", virtualwebauthn.KeyTypeEC2)
 		s.do(t, "carl", third, name)
-		act := docket.Answer{View: docket.Agrees, Reason: "x"}
-		text, err := s.as("carl").Text(ctx, third, act, "")
-		if err != nil {
-			t.Fatal(err)
-		}
+		late := s.signsBy(t, spare, "carl", third, docket.Answer{View: docket.Agrees, Reason: "x"})
 		ends(way)
 		lost := carl.send(carl.get("/cases/"+string(third)), "/cases/"+string(third)+"/acts/answer", dissent)
 		if lost.options() != nil || !lost.says("you have it in this house no more") || lost.form("/cases/"+string(third)+"/acts/answer", "signature") != nil {
 			t.Errorf("asked of a passkey that %s: %s", what, lost.text)
 		}
-		raw, err := base64.RawURLEncoding.DecodeString(text.Challenge)
-		if err != nil {
-			t.Fatal(err)
-		}
-		late, err := docket.PasskeySignature(text.Digest, []byte(virtualwebauthn.CreateAssertionResponse(rp, spare.device, spare.cred, virtualwebauthn.AssertionOptions{Challenge: raw})))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := s.as("carl").Do(ctx, third, docket.WithSignature(act, late), wire.Options{}); proofhouse.KindOf(err) != proofhouse.Refused {
+		if _, err := s.as("carl").Do(ctx, third, late, wire.Options{}); proofhouse.KindOf(err) != proofhouse.Refused {
 			t.Errorf("signed with a passkey that %s: %v", what, err)
 		}
 	}
@@ -330,6 +336,15 @@ func TestPasskeySigning(t *testing.T) {
 	}
 	if _, err := s.as("ada").Case(ctx, other); err == nil {
 		t.Error("the house goes on with a case that holds what nobody signed")
+	}
+	// The same way into a record, with what it takes: so it was the signature.
+	agreed, _, agreedName := s.passkey(t, "carl", virtualwebauthn.KeyTypeEC2)
+	s.do(t, "carl", third, agreedName)
+	s.do(t, "otto", third, ottosName)
+	s.do(t, "carl", third, s.signsBy(t, agreed, "carl", third, docket.Answer{View: docket.Agrees, Reason: "x"}))
+	honest := s.forges(t, third, docket.Event{By: by, Act: s.signsBy(t, ottos, "otto", third, docket.Determine{Outcome: docket.NotCovered, Registration: 1})})
+	if p, err := VerifyBundle(ctx, honest, BundleTrust{LogKey: s.LogKey()}); err != nil || len(p.Case.Determinations) != 1 {
+		t.Errorf("%+v, %v", p.Case, err)
 	}
 }
 

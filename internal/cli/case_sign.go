@@ -16,7 +16,8 @@ func (c *console) caseSign() *cobra.Command {
 	r := remote{console: c}
 	cmd := &cobra.Command{
 		Use: "sign FILE", Short: "sign a text that a page of the house shows", Args: cobra.ExactArgs(1),
-		Long: "Signs a text that you saved from a page, and prints what to paste there. It says nothing to the house itself. Read the text first.",
+		Long: "Signs a text that you saved from a page, and prints what to paste there. It says nothing to the house itself. Read the text first.\n" +
+			"Whoever has named a passkey in the case signs in the page itself instead.",
 		RunE: func(_ *cobra.Command, args []string) error {
 			text, err := os.ReadFile(args[0])
 			if err != nil {

@@ -18,8 +18,8 @@ func (c *console) verify() *cobra.Command {
 		Use:   "verify [DIR|LOG|BUNDLE]",
 		Short: "check a case's bundle, a run against its gate's record, or the gate's record",
 		Long: "With a case's bundle: checks every byte of it offline, makes the case anew from its events and says what that proves and what not:\n" +
-			"whether each determination FOLLOWS the registered rule or DEPARTS from it, whose signatures are there, who witnessed the log, where the\n" +
-			"tokens went. What breaks the announced rules is named, and is exit code 9.\n" +
+			"whether each determination FOLLOWS the registered rule or DEPARTS from it, whose signatures are there and which are by passkeys, who\n" +
+			"witnessed the log, where the tokens went. What breaks the announced rules is named, and is exit code 9.\n" +
 			"With a run's output folder: checks its journal, the record of the gate that its model was asked through, and that both\n" +
 			"tell of the same use; a difference is told, and a contradiction is exit code 9. Without: checks the record of this\n" +
 			"house's gate from its first entry to its last, and with the file of such a record that one.",
@@ -94,7 +94,11 @@ func printBundle(w io.Writer, p app.BundleProof) {
 		if s.Pinned {
 			known = "the key that you know"
 		}
-		fmt.Fprintf(w, "%s@%s (%s) signed %d with %s, %s\n", s.By.Person, s.By.Organisation, s.By.Role, s.Signed, s.KeyID, known)
+		with := s.KeyID
+		if s.Passkey.Origin != "" {
+			with = "the passkey " + s.KeyID + " of " + s.Passkey.Origin
+		}
+		fmt.Fprintf(w, "%s@%s (%s) signed %d with %s, %s\n", s.By.Person, s.By.Organisation, s.By.Role, s.Signed, with, known)
 	}
 	for _, d := range k.Determinations {
 		follows := "FOLLOWS the registered rule"
