@@ -124,13 +124,19 @@ const unfold = `document.querySelectorAll("details").forEach(d => d.open = true)
 // see opens a page, has axe look at it, holds it to the screen's width and takes a picture.
 func see(t *testing.T, ctx context.Context, url, picture string, width, height int64, scheme string) {
 	t.Helper()
+	doing(t, ctx, url, chromedp.EmulateViewport(width, height), chromedp.Navigate(url), chromedp.WaitVisible("#main", chromedp.ByID))
+	look(t, ctx, picture, width, height, scheme)
+}
+
+// look is see for the page that is open, which may have come of a form.
+func look(t *testing.T, ctx context.Context, picture string, width, height int64, scheme string) {
+	t.Helper()
 	name := strings.TrimSuffix(filepath.Base(picture), ".png")
 	var found string
 	var png []byte
 	var wide bool
 	doing(t, ctx, name,
 		chromedp.EmulateViewport(width, height), emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}),
-		chromedp.Navigate(url), chromedp.WaitVisible("#main", chromedp.ByID),
 		chromedp.Evaluate(unfold, nil),
 		chromedp.Evaluate(`document.documentElement.scrollWidth > innerWidth`, &wide),
 		chromedp.Evaluate(axe+";0", nil),

@@ -314,13 +314,23 @@ func (j *journeys) signer(t *testing.T) {
 		otto.presses("Draft the determination")
 		otto.reads("Nothing is done yet")
 	}
+	looks := func(name string) {
+		t.Helper()
+		for _, screen := range screens {
+			look(t, otto.ctx, filepath.Join(j.pictures, "page-"+name+"-"+screen.name+".png"), screen.width, screen.height, screen.scheme)
+		}
+		doing(t, otto.ctx, "as before", chromedp.EmulateViewport(1400, 900), emulation.SetEmulatedMedia())
+	}
 	drafts()
+	looks("draft")
 	otto.reads("You have named no key in this case yet")
 	otto.misses("Sign with your passkey")
 	otto.goes(at)
 	otto.opens("Sign with a passkey of yours")
 	otto.reads("Everybody in the case reads which passkey it is")
 	otto.types("Passkey", "key on the ring")
+	looks("case-passkey")
+	otto.opens("Sign with a passkey of yours")
 	j.isPictured(otto, "authority-names-passkey")
 	otto.presses("Sign with a passkey of yours")
 	otto.reads("stands in the record as event", "Who signs with what")
@@ -328,6 +338,7 @@ func (j *journeys) signer(t *testing.T) {
 	// One that knows nobody, and another key under the name of this one.
 	drafts()
 	otto.reads("As otto@institute, authority", "not covered, which this follows", "It shows no text itself")
+	looks("draft-passkey")
 	j.isPictured(otto, "authority-passkey-draft")
 	otto.puts(own)
 	var dull webauthn.AuthenticatorID
