@@ -54,7 +54,13 @@ func TestInWords(t *testing.T) {
 					t.Errorf("%s: the words leave out %v:\n%s", r.Event.Act.Kind(), v, all)
 				}
 			}
+			// All that is signed in told's reconsideration says so.
+			if at.round() == 1 && !strings.Contains(all, ", in reconsideration 1") {
+				t.Errorf("%s: the words do not say that it is a reconsideration:\n%s", r.Event.Act.Kind(), all)
+			}
+			head, _, _ := strings.Cut(string(text), `"says":`)
 			for _, broken := range []string{
+				head + `"says":[]}`,
 				strings.Replace(string(text), `"heading":"proofhouse `, `"heading":"another `, 1), strings.Replace(string(text), " v1", " v2", 1), string(text) + "x",
 				strings.Replace(string(text), `"says":`, `"says":{},"x":`, 1), strings.Replace(string(text), `"says":[`, `"says":[[],`, 1), "",
 			} {
