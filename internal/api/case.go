@@ -188,7 +188,7 @@ func etag(version int) string { return `"` + strconv.Itoa(version) + `"` }
 // is shown has passed the guard.
 func (s server) list(ctx context.Context, who policy.Person, state, find, after string, limit int) (wire.List, error) {
 	list := wire.List{Cases: []wire.Listed{}}
-	ask := docket.Listing{Who: docket.Person{Organisation: who.Organisation, Person: who.ID}, State: state, Limit: limit + 1}
+	ask := docket.Listing{Who: docket.Person{Organisation: who.Organisation, Person: who.ID}, State: state, Find: find, Limit: limit + 1}
 	if slices.Contains(who.House, policy.HouseRegistrar) {
 		ask.Untaken = who.Organisation
 	}
@@ -196,18 +196,14 @@ func (s server) list(ctx context.Context, who policy.Person, state, find, after 
 	if ask.After, err = parsePlace(after); err != nil {
 		return list, err
 	}
-	if find != "" {
-		ask.Limit = maxRead // names are sealed: they are found by reading
-	}
 	for {
 		rows, err := s.Registry.Store.Summaries(ctx, ask)
 		if err != nil {
 			return list, err
 		}
 		for _, c := range rows {
-			fits := strings.Contains(c.Codename, find) || strings.Contains(string(c.Developer), find) || strings.Contains(string(c.ID), find)
 			// Of a destroyed case nobody knows more than that: who was a member finds it.
-			if !fits || !c.Destroyed && s.Guard.Check(policy.Principal{Person: who}, policy.View, c.Facts()) != nil {
+			if !c.Destroyed && s.Guard.Check(policy.Principal{Person: who}, policy.View, c.Facts()) != nil {
 				continue
 			}
 			if len(list.Cases) == limit {
@@ -243,9 +239,6 @@ func (s server) told(ctx context.Context, who policy.Person, cases []wire.Listed
 	}
 	return err
 }
-
-// maxRead is how many rows are read at once where few of them may fit.
-const maxRead = 500
 
 // placeText is a place as a list gives it for its next page.
 func placeText(p docket.Place) string { return strconv.FormatInt(p.Urgency, 36) + "." + string(p.ID) }

@@ -220,6 +220,12 @@ func (h *House) Serve(ctx context.Context, addr string, ready func(url string)) 
 		return nil
 	})
 	work.Go(func() error {
+		if err := h.docket.Learn(ctx); err != nil && ctx.Err() == nil {
+			slog.LogAttrs(ctx, slog.LevelWarn, "the names of cases cannot be read ahead: the first search takes longer", slog.Any("error", err))
+		}
+		return nil
+	})
+	work.Go(func() error {
 		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 			return err
 		}

@@ -109,7 +109,7 @@ func BenchmarkEvents(b *testing.B) {
 }
 
 // BenchmarkList reads what lists show of 10,000 cases, for a registrar who has taken up all of them:
-// the first page, one from the middle, and all by pages, which is what a search reads that finds nothing. Then as pages for a browser.
+// the first page, one from the middle, and all by pages. Then as pages for a browser, with searches that find nothing and one.
 func BenchmarkList(b *testing.B) {
 	rules, err := docket.ShippedProfile("institute")
 	if err != nil {
@@ -165,7 +165,7 @@ func BenchmarkList(b *testing.B) {
 				}
 			})
 		}
-		benchPages(b, h, rita, "/", "/?find=nothing", "/cases/"+string(middle.ID))
+		benchPages(b, h, rita, "/", "/?find=nothing", "/?find="+string(middle.ID), "/cases/"+string(middle.ID))
 	})
 }
 
@@ -182,7 +182,7 @@ func benchPages(b *testing.B, h *House, who proofhouse.Actor, paths ...string) {
 	server := httptest.NewServer(h.handler())
 	defer server.Close()
 	for i, path := range paths {
-		b.Run([]string{"docket-page", "search-page", "case-page"}[i], func(b *testing.B) {
+		b.Run([]string{"docket-page", "search-page", "found-page", "case-page"}[i], func(b *testing.B) {
 			var first time.Duration
 			var size int64
 			for b.Loop() {

@@ -1,6 +1,10 @@
 package docket
 
-import "proofhouse/internal/proofhouse"
+import (
+	"strings"
+
+	"proofhouse/internal/proofhouse"
+)
 
 // Listing asks for a page of the cases in which somebody is a member.
 type Listing struct {
@@ -10,6 +14,8 @@ type Listing struct {
 	// State is which cases: "open" for those that are neither determined nor withdrawn, "ended" for the
 	// others; "" is all.
 	State string
+	// Find is a part of what names a case (Names); "" is every case.
+	Find  string
 	After Place
 	Limit int // at least 1
 }
@@ -18,6 +24,20 @@ type Listing struct {
 type Place struct {
 	Urgency int64
 	ID      proofhouse.CaseID
+}
+
+// Names are what a case is found by, beside its id.
+type Names struct {
+	Codename  string
+	Developer proofhouse.OrganisationID
+}
+
+// Names are those of s. Of a destroyed case there are none.
+func (s Summary) Names() Names { return Names{s.Codename, s.Developer} }
+
+// Fit says whether a case of that id is found by find.
+func (n Names) Fit(id proofhouse.CaseID, find string) bool {
+	return strings.Contains(n.Codename, find) || strings.Contains(string(n.Developer), find) || strings.Contains(string(id), find)
 }
 
 // Place is where s stands.

@@ -24,6 +24,7 @@ import (
 type Docket struct {
 	Outbox
 	profiles sync.Map // by digest; they never change
+	named    named
 }
 
 var _ docket.Store = (*Docket)(nil)

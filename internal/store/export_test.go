@@ -2,10 +2,12 @@ package store
 
 import (
 	"context"
+	"encoding/json"
 	"time"
 
 	"proofhouse/internal/ledger"
 	"proofhouse/internal/proofhouse"
+	"proofhouse/internal/store/query"
 )
 
 // Accept is append in a transaction of its own.
@@ -60,3 +62,34 @@ func (d *Docket) ForTheHouse(ctx context.Context, id proofhouse.CaseID, put bool
 
 // ShredCase shreds a case's key.
 func (d *Docket) ShredCase(id proofhouse.CaseID) error { return d.keys.Shred(string(id)) }
+
+// Rename changes what lists show of a case, as an event of it would.
+func (d *Docket) Rename(ctx context.Context, id proofhouse.CaseID, codename string) error {
+	return d.Update(ctx, func(tx Tx) error {
+		rows, err := tx.q.ReviewsAfter(ctx, query.ReviewsAfterParams{Most: page})
+		if err != nil {
+			return err
+		}
+		for _, row := range rows {
+			if row.ID != string(id) {
+				continue
+			}
+			s, err := d.summary(row.ID, row.Sealed)
+			if err != nil {
+				return err
+			}
+			s.Codename = codename
+			plain, err := json.Marshal(s)
+			if err != nil {
+				return err
+			}
+			sealed, err := d.keys.Seal(row.ID, aboutReview(id), plain)
+			if err != nil {
+				return err
+			}
+			_, err = tx.q.ChangeReview(ctx, query.ChangeReviewParams{ID: row.ID, Version: row.Version, Sealed: sealed})
+			return err
+		}
+		return nil
+	})
+}

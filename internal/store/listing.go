@@ -12,60 +12,170 @@ import (
 	"proofhouse/internal/store/query"
 )
 
-// Summaries implements docket.Store. Only the rows that it gives are opened.
+// Summaries implements docket.Store. Only the rows that it gives are opened, and of a search those that may fit.
 func (d *Docket) Summaries(ctx context.Context, l docket.Listing) ([]docket.Summary, error) {
+	in, err := d.listOf(l)
+	if err != nil {
+		return nil, err
+	}
+	if l.Find != "" {
+		return d.search(ctx, in, l)
+	}
+	rows, err := in.rows(ctx, min(l.Limit, page))
+	if err != nil {
+		return nil, err
+	}
+	all := make([]docket.Summary, len(rows))
+	for i, row := range rows {
+		if all[i], err = d.listed(row); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+// search is a page of the cases that are found by what l says. What of the list cannot fit is
+// passed over by its place and its version alone.
+func (d *Docket) search(ctx context.Context, in list, l docket.Listing) ([]docket.Summary, error) {
+	var all []docket.Summary
+	for most := min(l.Limit, page); ; {
+		places, err := in.places(ctx, page)
+		if err != nil || len(places) == 0 {
+			return all, err
+		}
+		all, err = d.opened(ctx, in, places, l.Find, all, most)
+		if err != nil || len(all) == most {
+			return all, err
+		}
+		if len(places) < page {
+			return all, nil
+		}
+		in.after = placeOf(places[len(places)-1])
+	}
+}
+
+// opened adds to all the cases of places that find finds, until there are most.
+func (d *Docket) opened(ctx context.Context, in list, places []query.PlacesOfRow, find string, all []docket.Summary, most int) ([]docket.Summary, error) {
+	may := slices.DeleteFunc(slices.Clone(places), func(p query.PlacesOfRow) bool { return !d.named.fits(p.ID, p.Version, find) })
+	if len(may) == 0 {
+		return all, nil
+	}
+	// From the first to the last of them, as they are now.
+	if first := slices.Index(places, may[0]); first > 0 {
+		in.after = placeOf(places[first-1])
+	}
+	last := placeOf(may[len(may)-1])
+	in.below = min(in.below, last.Urgency+1)
+	rows, err := in.rows(ctx, page)
+	if err != nil {
+		return nil, err
+	}
+	for _, row := range rows {
+		if row.Urgency == last.Urgency && row.ID > string(last.ID) {
+			break // the next page of places has it
+		}
+		if !d.named.fits(row.ID, row.Version, find) {
+			continue
+		}
+		s, err := d.listed(row)
+		if err != nil {
+			return nil, err
+		}
+		if !s.Names().Fit(s.ID, find) {
+			continue
+		}
+		if all = append(all, s); len(all) == most {
+			break
+		}
+	}
+	return all, nil
+}
+
+func placeOf(p query.PlacesOfRow) docket.Place {
+	return docket.Place{Urgency: p.Urgency, ID: proofhouse.CaseID(p.ID)}
+}
+
+// list is what somebody finds, from a place on.
+type list struct {
+	d     *Docket
+	who   [][]byte
+	after docket.Place
+	below int64
+}
+
+func (d *Docket) listOf(l docket.Listing) (list, error) {
 	from, below := l.Range()
-	after := l.After
-	if after.Urgency < from {
-		after = docket.Place{Urgency: from}
+	in := list{d: d, after: l.After, below: below}
+	if in.after.Urgency < from {
+		in.after = docket.Place{Urgency: from}
 	}
 	names := []string{person(l.Who)}
 	if l.Untaken != "" {
 		names = append(names, untaken(l.Untaken))
 	}
-	most := min(l.Limit, page)
-	var rows []query.ReviewsOfRow
 	for _, name := range names {
 		who, err := d.finder(name)
 		if err != nil {
-			return nil, err
+			return in, err
 		}
-		found, err := query.New(d.sql).ReviewsOf(ctx, query.ReviewsOfParams{Who: who, AfterUrgency: after.Urgency, AfterID: string(after.ID), Below: below, Most: int32(most)}) //nolint:gosec // bounded
+		in.who = append(in.who, who)
+	}
+	return in, nil
+}
+
+// rows are the first of the list, at most that many.
+func (in list) rows(ctx context.Context, most int) ([]query.ReviewsOfRow, error) {
+	return merged(in, most, func(who []byte) ([]query.ReviewsOfRow, error) {
+		return query.New(in.d.sql).ReviewsOf(ctx, query.ReviewsOfParams{Who: who, AfterUrgency: in.after.Urgency, AfterID: string(in.after.ID), Below: in.below, Most: int32(most)}) //nolint:gosec // bounded
+	}, func(r query.ReviewsOfRow) (int64, string) { return r.Urgency, r.ID })
+}
+
+// places are where the first of the list stand, at most that many, and their versions.
+func (in list) places(ctx context.Context, most int) ([]query.PlacesOfRow, error) {
+	return merged(in, most, func(who []byte) ([]query.PlacesOfRow, error) {
+		return query.New(in.d.sql).PlacesOf(ctx, query.PlacesOfParams{Who: who, AfterUrgency: in.after.Urgency, AfterID: string(in.after.ID), Below: in.below, Most: int32(most)}) //nolint:gosec // bounded
+	}, func(r query.PlacesOfRow) (int64, string) { return r.Urgency, r.ID })
+}
+
+// merged are the first rows of all that the list is made of: the first of all are among the first of each.
+func merged[R any](in list, most int, read func(who []byte) ([]R, error), place func(R) (int64, string)) ([]R, error) {
+	var rows []R
+	for _, who := range in.who {
+		found, err := read(who)
 		if err != nil {
-			return nil, d.dialect.explain(err)
+			return nil, in.d.dialect.explain(err)
 		}
 		rows = append(rows, found...)
 	}
-	// The first of both are among the first of each.
-	slices.SortFunc(rows, func(a, b query.ReviewsOfRow) int {
-		return cmp.Or(cmp.Compare(a.Urgency, b.Urgency), cmp.Compare(a.ID, b.ID))
-	})
-	rows = slices.CompactFunc(rows, func(a, b query.ReviewsOfRow) bool { return a.ID == b.ID })
-	rows = rows[:min(most, len(rows))]
-	all := make([]docket.Summary, len(rows))
-	for i, row := range rows {
-		s, err := d.summary(row.ID, row.Sealed)
-		if proofhouse.KindOf(err) == proofhouse.NotFound {
-			s, err = d.destroyed(row.ID, row.Urgency, err)
-		}
-		if err != nil {
-			return nil, err
-		}
-		if s.Urgency() != row.Urgency {
-			return nil, proofhouse.Errorf(proofhouse.Integrity, nil, "the list of cases is not in the order of what it says")
-		}
-		all[i] = s
+	if len(in.who) > 1 {
+		slices.SortFunc(rows, func(a, b R) int {
+			au, ai := place(a)
+			bu, bi := place(b)
+			return cmp.Or(cmp.Compare(au, bu), cmp.Compare(ai, bi))
+		})
+		rows = slices.CompactFunc(rows, func(a, b R) bool {
+			_, ai := place(a)
+			_, bi := place(b)
+			return ai == bi
+		})
 	}
-	return all, nil
+	return rows[:min(most, len(rows))], nil
 }
 
-// destroyed is what is left of a case whose key is not there, if that was shredded.
-func (d *Docket) destroyed(id string, urgency int64, missing error) (docket.Summary, error) {
-	shredded, err := d.keys.Shredded(id)
-	if err == nil && !shredded {
-		err = missing
+// listed opens a row of a list.
+func (d *Docket) listed(row query.ReviewsOfRow) (docket.Summary, error) {
+	s, err := d.summary(row.ID, row.Sealed)
+	if proofhouse.KindOf(err) == proofhouse.NotFound {
+		s, err = d.destroyed(row.ID, row.Urgency, err)
 	}
-	return docket.DestroyedSummary(proofhouse.CaseID(id), urgency), err
+	if err != nil {
+		return s, err
+	}
+	if s.Urgency() != row.Urgency {
+		return s, proofhouse.Errorf(proofhouse.Integrity, nil, "the list of cases is not in the order of what it says")
+	}
+	d.named.learn(row.ID, row.Version, s.Names())
+	return s, nil
 }
 
 // All are the summaries of all cases, by id, for whoever checks a whole house. Of a case whose key
@@ -85,6 +195,15 @@ func (d *Docket) All(ctx context.Context) ([]docket.Summary, error) {
 		}
 	}
 	return all, nil
+}
+
+// destroyed is what is left of a case whose key is not there, if that was shredded.
+func (d *Docket) destroyed(id string, urgency int64, missing error) (docket.Summary, error) {
+	shredded, err := d.keys.Shredded(id)
+	if err == nil && !shredded {
+		err = missing
+	}
+	return docket.DestroyedSummary(proofhouse.CaseID(id), urgency), err
 }
 
 func (d *Docket) summary(id string, sealed []byte) (s docket.Summary, err error) {

@@ -33,7 +33,8 @@ type Records struct {
 // recordKey is a key of records, for each use one made of it.
 type recordKey struct {
 	cipher.AEAD
-	mac []byte
+	mac  []byte
+	file fs.FileInfo // as it was when it was read
 }
 
 // shreddedKey stands where a key was.
@@ -81,8 +82,8 @@ func (r *Records) Blind(name string, what []byte) ([]byte, error) {
 	return h.Sum(nil), nil
 }
 
-// Shred ends the key of name for good. It may be called again. A process that
-// has the key in its memory keeps it until it ends.
+// Shred ends the key of name for good. It may be called again. Another process that
+// has the key in its memory looks at its file before each use, and forgets it then.
 func (r *Records) Shred(name string) error {
 	if err := checkName(name); err != nil {
 		return err
@@ -149,29 +150,40 @@ func (r *Records) key(name string, create bool) (recordKey, error) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	path := filepath.Join(r.dir, name)
+	file, err := os.Stat(path)
 	if key, ok := r.keys[name]; ok {
-		return key, nil
+		// Who shreds it writes over its file. One that is lost was not shredded.
+		if errors.Is(err, fs.ErrNotExist) || err == nil && os.SameFile(file, key.file) && file.ModTime().Equal(key.file.ModTime()) && file.Size() == key.file.Size() {
+			return key, nil
+		}
+		delete(r.keys, name)
 	}
 	if err := r.openHouse(); err != nil {
 		return none, err
 	}
-	sealed, err := os.ReadFile(filepath.Join(r.dir, name))
+	sealed, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) && create {
 		if sealed, err = r.create(name); err != nil {
 			return none, err
 		}
+		file, err = os.Stat(path)
 	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist), err == nil && string(sealed) == shreddedKey:
 		return none, proofhouse.Errorf(proofhouse.NotFound, err, "the key of this record is not there: it was destroyed, or is kept elsewhere")
 	case err != nil:
 		return none, diskError(err)
+	case file == nil: // another process made it just now
+		if file, err = os.Stat(path); err != nil {
+			return none, diskError(err)
+		}
 	}
 	secret, err := r.house.Open(nil, nil, sealed, []byte(name))
 	if err != nil {
 		return none, proofhouse.Errorf(proofhouse.Integrity, err, "the key of this record does not open: it was changed, or is of another house's key")
 	}
-	key := recordKey{}
+	key := recordKey{file: file}
 	if key.AEAD, err = aead(secret); err != nil {
 		return none, err
 	}

@@ -41,10 +41,14 @@ func TestRecords(t *testing.T) {
 
 	// A backup of everything but the keys is worth nothing after the shredding.
 	backup := bytes.Clone(sealed)
+	beside := open() // a process that has the key in its memory
+	if _, err := beside.Open("case-1", []byte("row 1"), sealed); err != nil {
+		t.Fatal(err)
+	}
 	if err := r.Shred("case-1"); err != nil {
 		t.Fatal(err)
 	}
-	for _, r := range []*Records{r, open()} {
+	for _, r := range []*Records{r, beside, open()} {
 		wantKind(t, "a backup", second(r.Open("case-1", []byte("row 1"), backup)), proofhouse.NotFound)
 		wantKind(t, "sealing again", second(r.Seal("case-1", []byte("row 1"), nil)), proofhouse.NotFound)
 		if err := r.Shred("case-1"); err != nil {

@@ -13,8 +13,18 @@ UPDATE review SET sealed = sqlc.arg(sealed), own_key = 1 WHERE id = sqlc.arg(id)
 -- name: Reviews :many
 SELECT id, sealed FROM review ORDER BY id;
 
+-- name: ReviewsAfter :many
+SELECT id, version, sealed FROM review WHERE id > sqlc.arg(after) ORDER BY id LIMIT sqlc.arg(most);
+
 -- name: ReviewsOf :many
-SELECT review_party.urgency, review.id, review.sealed FROM review_party JOIN review ON review.id = review_party.review
+SELECT review_party.urgency, review.id, review.version, review.sealed FROM review_party JOIN review ON review.id = review_party.review
+WHERE review_party.who = sqlc.arg(who) AND review_party.urgency >= sqlc.arg(after_urgency) AND review_party.urgency < sqlc.arg(below)
+  AND (review_party.urgency > sqlc.arg(after_urgency) OR review_party.review > sqlc.arg(after_id))
+ORDER BY review_party.urgency, review_party.review
+LIMIT sqlc.arg(most);
+
+-- name: PlacesOf :many
+SELECT review_party.urgency, review.id, review.version FROM review_party JOIN review ON review.id = review_party.review
 WHERE review_party.who = sqlc.arg(who) AND review_party.urgency >= sqlc.arg(after_urgency) AND review_party.urgency < sqlc.arg(below)
   AND (review_party.urgency > sqlc.arg(after_urgency) OR review_party.review > sqlc.arg(after_id))
 ORDER BY review_party.urgency, review_party.review

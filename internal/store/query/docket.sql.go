@@ -213,6 +213,57 @@ func (q *Queries) PlacedEntries(ctx context.Context) (int64, error) {
 	return placed, err
 }
 
+const placesOf = `-- name: PlacesOf :many
+SELECT review_party.urgency, review.id, review.version FROM review_party JOIN review ON review.id = review_party.review
+WHERE review_party.who = $1 AND review_party.urgency >= $2 AND review_party.urgency < $3
+  AND (review_party.urgency > $2 OR review_party.review > $4)
+ORDER BY review_party.urgency, review_party.review
+LIMIT $5
+`
+
+type PlacesOfParams struct {
+	Who          []byte
+	AfterUrgency int64
+	Below        int64
+	AfterID      string
+	Most         int32
+}
+
+type PlacesOfRow struct {
+	Urgency int64
+	ID      string
+	Version int64
+}
+
+func (q *Queries) PlacesOf(ctx context.Context, arg PlacesOfParams) ([]PlacesOfRow, error) {
+	rows, err := q.db.QueryContext(ctx, placesOf,
+		arg.Who,
+		arg.AfterUrgency,
+		arg.Below,
+		arg.AfterID,
+		arg.Most,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []PlacesOfRow
+	for rows.Next() {
+		var i PlacesOfRow
+		if err := rows.Scan(&i.Urgency, &i.ID, &i.Version); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const removeParty = `-- name: RemoveParty :exec
 DELETE FROM review_party WHERE review = $1 AND who = $2
 `
@@ -295,8 +346,46 @@ func (q *Queries) Reviews(ctx context.Context) ([]ReviewsRow, error) {
 	return items, nil
 }
 
+const reviewsAfter = `-- name: ReviewsAfter :many
+SELECT id, version, sealed FROM review WHERE id > $1 ORDER BY id LIMIT $2
+`
+
+type ReviewsAfterParams struct {
+	After string
+	Most  int32
+}
+
+type ReviewsAfterRow struct {
+	ID      string
+	Version int64
+	Sealed  []byte
+}
+
+func (q *Queries) ReviewsAfter(ctx context.Context, arg ReviewsAfterParams) ([]ReviewsAfterRow, error) {
+	rows, err := q.db.QueryContext(ctx, reviewsAfter, arg.After, arg.Most)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ReviewsAfterRow
+	for rows.Next() {
+		var i ReviewsAfterRow
+		if err := rows.Scan(&i.ID, &i.Version, &i.Sealed); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const reviewsOf = `-- name: ReviewsOf :many
-SELECT review_party.urgency, review.id, review.sealed FROM review_party JOIN review ON review.id = review_party.review
+SELECT review_party.urgency, review.id, review.version, review.sealed FROM review_party JOIN review ON review.id = review_party.review
 WHERE review_party.who = $1 AND review_party.urgency >= $2 AND review_party.urgency < $3
   AND (review_party.urgency > $2 OR review_party.review > $4)
 ORDER BY review_party.urgency, review_party.review
@@ -314,6 +403,7 @@ type ReviewsOfParams struct {
 type ReviewsOfRow struct {
 	Urgency int64
 	ID      string
+	Version int64
 	Sealed  []byte
 }
 
@@ -332,7 +422,12 @@ func (q *Queries) ReviewsOf(ctx context.Context, arg ReviewsOfParams) ([]Reviews
 	var items []ReviewsOfRow
 	for rows.Next() {
 		var i ReviewsOfRow
-		if err := rows.Scan(&i.Urgency, &i.ID, &i.Sealed); err != nil {
+		if err := rows.Scan(
+			&i.Urgency,
+			&i.ID,
+			&i.Version,
+			&i.Sealed,
+		); err != nil {
 			return nil, err
 		}
 		items = append(items, i)
