@@ -174,6 +174,8 @@ type call struct {
 	note       string         // why it ended so, for the record
 	answerCopy *vault.Sealing // of what the caller sees; nil if it is not kept
 	begun      bool           // the answer's status is written
+	silent     bool           // the upstream gave no answer, or broke it off
+	retry      time.Duration  // for which the upstream asked to be left alone
 	reached    atomic.Bool    // the upstream may have seen the request; the connection's own goroutine sets it
 	sum        hash.Hash
 }
@@ -235,6 +237,7 @@ func (c *call) serve(w http.ResponseWriter, rc *http.ResponseController, r *http
 	resp, err := c.send(ctx, r, c.edit(body, asked))
 	c.room.drop() // nothing holds the body any more
 	if err != nil {
+		c.silent = ctx.Err() == nil
 		return c.failed(ctx)
 	}
 	defer resp.Body.Close()
@@ -363,7 +366,7 @@ func (c *call) answer(ctx context.Context, w http.ResponseWriter, rc *http.Respo
 			}
 		}
 	}
-	c.end.Status, c.end.Upstream = resp.StatusCode, resp.StatusCode
+	c.end.Status, c.end.Upstream, c.retry = resp.StatusCode, resp.StatusCode, retryAfter(resp.Header, time.Now())
 	if kind, _, _ := strings.Cut(resp.Header.Get("Content-Type"), ";"); strings.EqualFold(strings.TrimSpace(kind), "text/event-stream") && resp.StatusCode < 300 {
 		c.allowWrite(ctx, rc)
 		c.begun = true
@@ -380,6 +383,7 @@ func (c *call) answer(ctx context.Context, w http.ResponseWriter, rc *http.Respo
 		c.end.Status = no.Status()
 		return no
 	case err != nil, len(body) > answerMax:
+		c.silent = ctx.Err() == nil
 		clearAnswer(w.Header())
 		return c.failed(ctx)
 	}
@@ -474,6 +478,7 @@ func (c *call) stream(ctx context.Context, w io.Writer, rc *http.ResponseControl
 		case err != nil:
 			var ok bool
 			if no, ok = errors.AsType[*Refusal](context.Cause(ctx)); !ok {
+				c.silent = ctx.Err() == nil
 				no = refuse(NoUpstream, "the model's server broke off this answer")
 			}
 			_, _ = out.Write(c.cut(no))
@@ -531,6 +536,10 @@ func (c *call) settle() {
 	defer func() { c.tenancy.settle(&c.flow, c.end.Charge) }()
 	usage, whole := c.reading()
 	c.end.Usage = usage
+	answered := c.end.Upstream
+	if c.silent {
+		answered = 0
+	}
 	if whole {
 		c.end.Outcome, c.end.Charge = Metered, c.tenancy.grant.charge(usage)
 	}
@@ -550,6 +559,7 @@ func (c *call) settle() {
 	c.end.Named, c.end.Judged = c.named.counts, c.judged()
 	c.end.Answer = "sha256:" + hex.EncodeToString(c.sum.Sum(nil))
 	c.end.Whole = time.Since(c.began).Microseconds()
+	c.watched(answered, time.Now())
 	_ = c.finish() // of a stream; what came of it is in c.end
 	// An end that cannot be written is charged all the same; the next open finds the hold.
 	_ = c.gate.record(context.Background(), c.endedRecord(time.Now()), nil)

@@ -88,6 +88,7 @@ type Gate struct {
 
 	following *following // nil: this gate follows nobody
 	memory    memory
+	keeper    watchkeeper
 
 	mu      sync.Mutex            // guards replacing the snapshot and suspended, and what follows
 	exposed map[string][]Exposure // by upstream
@@ -104,6 +105,7 @@ type tenancy struct {
 	account  Account
 	revoked  *Refusal  // set once, never taken back
 	ended    time.Time // when it was revoked
+	ending   *Ending   // how, if it is known
 	calls    map[*flow]struct{}
 	sweeps   []Swept  // the last ones
 	reported []string // model ids, as the upstream has them
@@ -143,6 +145,7 @@ func Open(cfg Config, past *State) (*Gate, error) {
 	}
 	g := &Gate{cfg: cfg, protocols: map[string]Protocol{}, upstreams: map[string]Upstream{}, following: newFollowing(cfg.Follow)}
 	g.memory.left.Store(cfg.Memory)
+	g.keeper = watchkeeper{since: time.Now(), health: map[string]Health{}, rules: map[ruleKey]map[Action]int64{}}
 	for _, p := range cfg.Protocols {
 		g.protocols[p.Path()] = p
 	}
@@ -178,7 +181,7 @@ func Open(cfg Config, past *State) (*Gate, error) {
 		}
 		t.account, t.sweeps = Account{Spent: state.Accounts[grant.ID].Spent}, state.Swept[grant.ID]
 		if why, ok := state.Revoked[grant.ID]; ok {
-			t.revoked = refuse(BadKey, "%s", why)
+			t.revoked, t.ending = refuse(BadKey, "%s", why), state.Endings[grant.ID]
 		}
 		byKey[grant.KeyHash] = t
 	}
@@ -255,6 +258,15 @@ func (g *Gate) Grant(ctx context.Context, grant Grant, now time.Time) error {
 	return nil
 }
 
+// Ending is how a grant was revoked.
+type Ending struct {
+	Time time.Time `json:"time"` // when it was asked for
+	// Took is how long after that nothing was admitted any more and each call under way had been told, in µs, by the gate's
+	// clock; who asked may have another.
+	Took int64 `json:"took_us"`
+	Cut  int   `json:"cut"` // calls under way
+}
+
 // Revoke ends the grants that match accepts, for good: nothing is admitted on
 // them any more, and their calls under way are cut. It returns how many calls
 // those were, when each has been told. The revocation is in force even if
@@ -274,8 +286,12 @@ func (g *Gate) Revoke(ctx context.Context, match func(Grant) bool, reason string
 		for f := range t.calls {
 			f.cancel(refuse(Revoked, "access was revoked while this answer was under way"))
 		}
+		e := Ending{Time: now, Took: max(time.Since(now).Microseconds(), 0), Cut: len(t.calls)}
+		if t.ending == nil {
+			t.ending = &e
+		}
 		t.mu.Unlock()
-		err = errors.Join(err, g.record(ctx, Record{Kind: RevokedGrant, Time: now, Grant: t.grant.ID, Note: reason}, g.cfg.Log.Sync))
+		err = errors.Join(err, g.record(ctx, Record{Kind: RevokedGrant, Time: now, Grant: t.grant.ID, Note: reason, Ending: &e}, g.cfg.Log.Sync))
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -297,6 +313,19 @@ func (g *Gate) Accounts() map[string]Account {
 	for _, t := range *g.snapshot.Load() {
 		t.mu.Lock()
 		all[t.grant.ID] = Account{Spent: t.account.Spent, Held: t.account.Held, Open: t.account.Open}
+		t.mu.Unlock()
+	}
+	return all
+}
+
+// Endings are how grants were revoked, by their ids, as far as the record says.
+func (g *Gate) Endings() map[string]Ending {
+	all := map[string]Ending{}
+	for _, t := range *g.snapshot.Load() {
+		t.mu.Lock()
+		if t.ending != nil {
+			all[t.grant.ID] = *t.ending
+		}
 		t.mu.Unlock()
 	}
 	return all

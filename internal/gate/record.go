@@ -26,6 +26,7 @@ type Record struct {
 
 	Suspension *Suspension      `json:"suspension,omitempty"` // of SuspendedCalls and ResumedCalls
 	Decision   *policy.Decision `json:"decision,omitempty"`   // of Denied
+	Ending     *Ending          `json:"ending,omitempty"`     // of RevokedGrant, if the gate served it
 }
 
 // Kind is what a Record says.
@@ -94,7 +95,8 @@ type State struct {
 	// Accounts are by grant. What calls hold that were opened and have not ended
 	// is held there.
 	Accounts map[string]Account
-	Revoked  map[string]string // the sentence for the caller, by grant
+	Revoked  map[string]string  // the sentence for the caller, by grant
+	Endings  map[string]*Ending // the first of each grant, if the record says
 	// Suspended are the suspensions in force, oldest first.
 	Suspended []Suspension
 	Exposed   map[string][]Exposure // by upstream
@@ -117,7 +119,7 @@ type opened struct {
 // NewState is that of an empty log.
 func NewState() *State {
 	return &State{
-		Accounts: map[string]Account{}, Revoked: map[string]string{}, Covered: map[string]Record{}, Exposed: map[string][]Exposure{}, Swept: map[string][]Swept{},
+		Accounts: map[string]Account{}, Revoked: map[string]string{}, Covered: map[string]Record{}, Exposed: map[string][]Exposure{}, Swept: map[string][]Swept{}, Endings: map[string]*Ending{},
 		open: map[string]opened{}, upstream: map[string]string{},
 	}
 }
@@ -150,6 +152,9 @@ func (s *State) Add(r Record) {
 		}
 	case RevokedGrant:
 		s.Revoked[r.Grant] = "this key was revoked"
+		if s.Endings[r.Grant] == nil && r.Ending != nil {
+			s.Endings[r.Grant] = r.Ending
+		}
 	case SuspendedCalls:
 		s.Suspended = append(s.Suspended, *r.Suspension)
 	case ResumedCalls:

@@ -21,6 +21,11 @@ type Suspension struct {
 	Tool     string `json:"tool,omitempty"` // by name, or by type where it has none
 	Class    Class  `json:"class,omitempty"`
 	Reason   string `json:"reason,omitempty"` // told to callers
+	// The gate sets these: when it was asked for, how long after that it was in force and each call under way that it matches had been
+	// told, in µs, and how many those were.
+	Since time.Time `json:"since,omitzero"`
+	Took  int64     `json:"took_us,omitempty"`
+	Cut   int       `json:"cut,omitempty"`
 }
 
 // Class is a kind of request.
@@ -79,6 +84,7 @@ func (g *Gate) Suspend(ctx context.Context, s Suspension, now time.Time) (cut in
 	if err := s.Validate(); err != nil {
 		return 0, err
 	}
+	s.Since = now
 	g.mu.Lock()
 	next := append(slices.Clone(*g.suspended.Load()), s)
 	g.suspended.Store(&next)
@@ -94,7 +100,21 @@ func (g *Gate) Suspend(ctx context.Context, s Suspension, now time.Time) (cut in
 		}
 		t.mu.Unlock()
 	}
+	before := s
+	s.Took, s.Cut = max(time.Since(now).Microseconds(), 0), cut
+	g.measured(before, s)
 	return cut, g.record(ctx, Record{Kind: SuspendedCalls, Time: now, Suspension: &s}, g.cfg.Log.Sync)
+}
+
+// measured puts after in the place of a suspension, if nobody has ended it meanwhile.
+func (g *Gate) measured(before, after Suspension) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	next := slices.Clone(*g.suspended.Load())
+	if i := slices.Index(next, before); i >= 0 {
+		next[i] = after
+		g.suspended.Store(&next)
+	}
 }
 
 // Resume ends a suspension: proofhouse.NotFound if there is none of that id.
@@ -135,6 +155,7 @@ func (g *Gate) permitted(grant *Grant, protocol string, c Call, now time.Time) *
 		return nil
 	}
 	_ = g.record(context.Background(), Record{Kind: Denied, Time: now, Grant: grant.ID, Protocol: protocol, Decision: &d}, nil)
+	g.keeper.decided(Decision{Time: now, Grant: grant.ID, Protocol: protocol, Policy: d.Policy, Action: Refusing, Reason: d.Reason})
 	switch {
 	case d.Failed:
 		return refuse(NotGranted, "a policy of this house could not be evaluated, so the request is refused")
