@@ -122,6 +122,9 @@ func act[A docket.Act](s server) {
 			return nil, err
 		}
 		s.Wake()
+		if slices.Contains(ending, kind) {
+			s.Gate.Ended(ctx, c)
+		}
 		shown := s.show(c, who, now)
 		return &doneOut{ETag: shown.ETag, Body: wire.Done{Seq: seq, Version: c.Version, Case: shown.Body}}, nil
 	})
@@ -169,6 +172,9 @@ func (s server) theirs(ctx context.Context, who policy.Person, c docket.Case, e 
 	}
 	return s.Passkeys.Theirs(ctx, who, key)
 }
+
+// ending are the acts after which grants can open less.
+var ending = []docket.Kind{docket.KindEnd, docket.KindUnshare, docket.KindPause, docket.KindWithdraw, docket.KindDecline}
 
 // said is what an act says, by which a request that is sent again is known. The
 // salt of a report says nothing: its sender draws it anew each time, and the first stands.

@@ -72,6 +72,7 @@ func New(h House) http.Handler {
 	s.record()
 	s.reports()
 	s.uses()
+	s.gate()
 	s.people()
 	s.artifacts()
 	s.destructions()

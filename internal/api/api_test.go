@@ -82,6 +82,16 @@ func (noGate) Uses(context.Context, proofhouse.CaseID) (wire.Uses, error) {
 	return wire.Uses{Uses: []wire.GrantUse{}}, nil
 }
 
+func (noGate) Ended(context.Context, docket.Case) {}
+
+func (noGate) Status(context.Context) (wire.Gate, error) { return wire.Gate{}, nil }
+
+func (noGate) Suspend(context.Context, policy.Person, wire.NewSuspension, time.Time) (wire.Suspension, error) {
+	return wire.Suspension{}, nil
+}
+
+func (noGate) Resume(context.Context, policy.Person, string, string, time.Time) error { return nil }
+
 // counted counts what h has a count for.
 type counted struct {
 	app.Directory

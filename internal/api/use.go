@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"slices"
+	"time"
 
 	"proofhouse/internal/api/wire"
 	"proofhouse/internal/docket"
@@ -14,6 +15,13 @@ import (
 type Gate interface {
 	// Uses is what is used of all grants of a case.
 	Uses(ctx context.Context, id proofhouse.CaseID) (wire.Uses, error)
+	// Ended tells the gate which grants of a case open nothing any more, before the database does.
+	Ended(ctx context.Context, c docket.Case)
+	// Status is all that the gate knows of itself, with the cases that it is about.
+	Status(ctx context.Context) (wire.Gate, error)
+	// Suspend takes a kind of request away, and Resume ends that. Both are recorded.
+	Suspend(ctx context.Context, who policy.Person, s wire.NewSuspension, now time.Time) (wire.Suspension, error)
+	Resume(ctx context.Context, who policy.Person, id, reason string, now time.Time) error
 }
 
 // uses adds the endpoint of what is used of the grants of a case.

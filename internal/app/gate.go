@@ -238,18 +238,24 @@ type GateUse struct {
 	Grant   gate.Grant   `json:"grant"`
 	Account gate.Account `json:"account"`
 	Revoked bool         `json:"revoked,omitempty"`
-	Swept   []gate.Swept `json:"swept,omitempty"` // the last ones
+	Ending  *gate.Ending `json:"ending,omitempty"` // of a grant that was revoked, if the record says how
+	Swept   []gate.Swept `json:"swept,omitempty"`  // the last ones
 }
 
 func adminHandler(l lender) http.Handler {
 	g, mux := l.gate, http.NewServeMux()
 	mux.HandleFunc("GET /grants", func(w http.ResponseWriter, _ *http.Request) {
-		uses, accounts, swept := []GateUse{}, g.Accounts(), g.Swept()
+		uses, accounts, swept, endings := []GateUse{}, g.Accounts(), g.Swept(), g.Endings()
 		for _, grant := range g.Grants() {
-			uses = append(uses, GateUse{grant, accounts[grant.ID], g.Revoked(grant.ID), swept[grant.ID]})
+			use := GateUse{Grant: grant, Account: accounts[grant.ID], Revoked: g.Revoked(grant.ID), Swept: swept[grant.ID]}
+			if e, ok := endings[grant.ID]; ok {
+				use.Ending = &e
+			}
+			uses = append(uses, use)
 		}
 		_ = json.NewEncoder(w).Encode(uses)
 	})
+	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) { _ = json.NewEncoder(w).Encode(g.Status()) })
 	grantHandlers(mux, l)
 	suspendHandlers(mux, g)
 	return mux
@@ -258,6 +264,11 @@ func adminHandler(l lender) http.Handler {
 // GateGrants asks the running gate for its grants.
 func (a *App) GateGrants(ctx context.Context) (uses []GateUse, err error) {
 	return uses, a.askGate(ctx, http.MethodGet, "/grants", nil, &uses)
+}
+
+// GateStatus asks the running gate how its upstreams answer and what its rules decided.
+func (a *App) GateStatus(ctx context.Context) (s gate.Status, err error) {
+	return s, a.askGate(ctx, http.MethodGet, "/status", nil, &s)
 }
 
 // askGate asks the running gate, with the JSON of body unless that is nil.

@@ -88,6 +88,9 @@ func grantHandlers(mux *http.ServeMux, l lender) {
 			answerError(w, err)
 			return
 		}
+		if !what.Time.IsZero() && what.Time.Before(began) {
+			began = what.Time // when it was asked for elsewhere, from which it is measured
+		}
 		grants, calls, err := l.gate.Revoke(r.Context(), func(t gate.Grant) bool { return what.Names(&t) }, what.Reason, began)
 		if err != nil {
 			answerError(w, err)

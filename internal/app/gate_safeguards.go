@@ -82,6 +82,9 @@ func (a *App) Suspend(ctx context.Context, s gate.Suspension) (done Suspended, e
 	if err := s.Validate(); err != nil {
 		return done, err
 	}
+	if s.By == "" {
+		s.By = localUser()
+	}
 	return done, a.askGate(ctx, http.MethodPost, "/suspend", s, &done)
 }
 

@@ -219,7 +219,7 @@ func (s *served) pictured(t *testing.T) []struct{ name, who, path string } {
 	}
 	s.do(t, "eve", id, docket.FileReport{Report: report, Salt: docket.Salt{3}})
 	s.do(t, "rita", id, docket.PublishReport{Version: 2})
-	kept := s.custodyPictured(t)
+	kept, lent := s.custodyPictured(t), s.gatePictured(t)
 	return []struct{ name, who, path string }{
 		{"sign-in", "", "/sign-in"},
 		{"transparency", "", "/transparency"},
@@ -231,7 +231,8 @@ func (s *served) pictured(t *testing.T) []struct{ name, who, path string } {
 		{"criteria-new", "rita", fresh + "/criteria/new"},
 		{"report-new", "rita", at + "/report/new"},
 		{"requests", "rita", kept + "/requests"},
-		{"use", "rita", kept + "/use"},
+		{"use", "rita", lent + "/use"},
+		{"gate", "rita", "/gate"},
 		{"artifacts", "rita", kept + "/artifacts"},
 		{"docket-empty", "pat", "/"},
 		{"finding-finder", "carl", "/findings/" + string(f)},
@@ -251,6 +252,7 @@ func (s *served) pictured(t *testing.T) []struct{ name, who, path string } {
 		{"project", "otto", "/project?purl=" + project},
 		{"packet", "otto", "/packets/" + string(packet)},
 		{"findings-empty", "ann", "/findings"},
+		{"gate-administrator", "ann", "/gate"},
 		{"settings", "ann", "/settings"},
 		{"people", "ann", "/settings/organisations/institute"},
 	}

@@ -326,6 +326,7 @@ func (s *served) pagesByRole(t *testing.T, id proofhouse.CaseID, f clearing.Find
 		"/cases/new": {read: strings.Join(everybody, " ")}, "/glass": {read: strings.Join(everybody, " ")}, "/access": {read: strings.Join(everybody, " ")}, "/settings": {read: strings.Join(everybody, " ")},
 		"/findings/new": {read: strings.Join(everybody, " ")}, "/findings/export": {read: strings.Join(everybody, " ")},
 		"/settings/organisations/lab": {read: "ann ada bob rita al"}, "/settings/organisations/none": {read: "ann rita al"},
+		"/gate":    {read: "ann rita al", refused: "eve otto ada bob carl pat trudy"},
 		"/nothing": {},
 	} {
 		for _, who := range everybody {

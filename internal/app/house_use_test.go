@@ -40,23 +40,13 @@ func TestUses(t *testing.T) {
 			Model: "canary-titan", Codename: "heron", Case: string(of), Subject: docket.Subject(of, grant), Limits: gate.Limits{Requests: 3, Output: 1000, OutputCap: 100}, Reason: "test",
 		}}
 	}
-	ctx, stop := context.WithCancel(t.Context())
-	ready, done := make(chan GateReady, 1), make(chan error, 1)
-	go func() {
-		done <- s.app.ServeGate(ctx, GateRequest{Upstream: up.Base().String(), Addr: "127.0.0.1:0", Grant: terms(id, "for-bank"), Ready: func(r GateReady) { ready <- r }})
-	}()
-	var lent GateReady
-	select {
-	case lent = <-ready:
-	case err := <-done:
-		t.Fatal(err)
-	}
+	lent := s.runGate(t, GateRequest{Upstream: up.Base().String(), Grant: terms(id, "for-bank")})
 	for _, g := range []GrantRequest{terms(id, "body"), terms(other, "body")} {
-		if _, err := s.app.GrantGate(ctx, g); err != nil {
+		if _, err := s.app.GrantGate(t.Context(), g); err != nil {
 			t.Fatal(err)
 		}
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, lent.URL+"/v1/chat/completions", strings.NewReader(`{"model":"heron","messages":[{"role":"user","content":"hello"}]}`))
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, lent.URL+"/v1/chat/completions", strings.NewReader(`{"model":"heron","messages":[{"role":"user","content":"hello"}]}`))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,8 +93,27 @@ func TestUses(t *testing.T) {
 			t.Errorf("%s: %d", who, p.status)
 		}
 	}
-	stop()
-	if err := <-done; err != nil {
-		t.Error(err)
+}
+
+// runGate runs a gate on the house's data folder until the test ends.
+func (s *served) runGate(t *testing.T, req GateRequest) GateReady {
+	t.Helper()
+	ctx, stop := context.WithCancel(t.Context())
+	ready, done := make(chan GateReady, 1), make(chan error, 1)
+	req.Addr, req.Ready = "127.0.0.1:0", func(r GateReady) { ready <- r }
+	go func() { done <- s.app.ServeGate(ctx, req) }()
+	select {
+	case r := <-ready:
+		t.Cleanup(func() {
+			stop()
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+		})
+		return r
+	case err := <-done:
+		stop()
+		t.Fatal(err)
+		return GateReady{}
 	}
 }

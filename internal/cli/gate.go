@@ -15,7 +15,7 @@ import (
 
 func (c *console) gate() *cobra.Command {
 	cmd := &cobra.Command{Use: "gate", Short: "lend a model: scoped keys, exact budgets, revocation in a moment"}
-	cmd.AddCommand(c.gateServe(), c.gateGrant(), c.gateList(), c.gateRevoke(), c.gateSuspend(), c.gateResume(), c.gateVerify(), c.gateCredential(), c.gateContent(), c.gateShred(), c.gateExport())
+	cmd.AddCommand(c.gateServe(), c.gateGrant(), c.gateList(), c.gateStatus(), c.gateRevoke(), c.gateSuspend(), c.gateResume(), c.gateVerify(), c.gateCredential(), c.gateContent(), c.gateShred(), c.gateExport())
 	return cmd
 }
 

@@ -112,6 +112,11 @@ func (c *console) accessUse() *cobra.Command {
 				}
 			}
 			table(w, rows...)
+			for _, u := range uses.Uses {
+				if e := u.Ended; e != nil {
+					fmt.Fprintf(w, "%s: revoked %s, in force at the gate after %s; %d calls under way were cut\n", u.Key, instant(e.At), time.Duration(e.Took)*time.Microsecond, e.Cut)
+				}
+			}
 		})
 	})
 }

@@ -21,6 +21,7 @@ type Suspension struct {
 	Tool     string `json:"tool,omitempty"` // by name, or by type where it has none
 	Class    Class  `json:"class,omitempty"`
 	Reason   string `json:"reason,omitempty"` // told to callers
+	By       string `json:"by,omitempty"`     // who suspended it
 	// The gate sets these: when it was asked for, how long after that it was in force and each call under way that it matches had been
 	// told, in µs, and how many those were.
 	Since time.Time `json:"since,omitzero"`

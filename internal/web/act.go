@@ -180,7 +180,7 @@ var consequences = map[string]string{
 }
 
 // pages are the pages of a case that have forms of their own, by the acts that one comes back from.
-var pages = map[string]string{"hold": "/artifacts", "lift": "/artifacts"}
+var pages = map[string]string{"hold": "/artifacts", "lift": "/artifacts", "end": "/use", "unshare": "/use"}
 
 // acts adds what is done in cases.
 func (s site) acts() {

@@ -80,7 +80,7 @@ func (s site) docket() {
 		if err != nil {
 			return err
 		}
-		return v.show(page.Uses(v.frame("Grants of "+c.Codename, "docket"), c, uses))
+		return v.show(page.Uses(v.frame("Grants of "+c.Codename, "docket"), c, uses, said(v.r.URL.Query())))
 	})
 	s.page("GET /cases/{case}/receipts/{seq}", func(v visit) error {
 		seq, err := strconv.Atoi(v.r.PathValue("seq"))

@@ -53,6 +53,7 @@ func New(h House) http.Handler {
 	s.docket()
 	s.findings()
 	s.portal()
+	s.gate()
 	s.settings()
 	s.runs()
 	s.public("/", func(w http.ResponseWriter, r *http.Request) {

@@ -26,9 +26,17 @@ type GrantUse struct {
 	From     time.Time        `json:"from"`
 	Until    time.Time        `json:"until"`
 	Revoked  bool             `json:"revoked,omitempty"`
+	Ended    *Ending          `json:"ended,omitempty" doc:"how it was revoked, as the gate measured it"`
 	Open     int              `json:"open" doc:"calls under way"`
 	Swept    int              `json:"swept,omitempty" doc:"calls whose budget was settled by the sweep, since nothing ended them; the last ones"`
 	Budgets  []KeyBudget      `json:"budgets"`
+}
+
+// Ending is how a key was revoked.
+type Ending struct {
+	At   time.Time `json:"at" doc:"when it was asked for: the time of the event in the case"`
+	Took int64     `json:"took_us" doc:"microseconds after that, by the gate's clock, nothing was admitted any more and each call under way had been told"`
+	Cut  int       `json:"cut" doc:"calls under way that were cut"`
 }
 
 // KeyBudget is one of the bounds of a key.
