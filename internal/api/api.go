@@ -43,6 +43,8 @@ type House struct {
 	Record Record
 	// Gate is asked what is used of grants.
 	Gate Gate
+	// State is asked how the house does.
+	State State
 	// Now is the house's clock.
 	Now     func() time.Time
 	Version string
@@ -73,6 +75,7 @@ func New(h House) http.Handler {
 	s.reports()
 	s.uses()
 	s.gate()
+	s.state()
 	s.people()
 	s.artifacts()
 	s.destructions()

@@ -92,6 +92,11 @@ func (noGate) Suspend(context.Context, policy.Person, wire.NewSuspension, time.T
 
 func (noGate) Resume(context.Context, policy.Person, string, string, time.Time) error { return nil }
 
+// noState is a house of which nothing is known.
+type noState struct{}
+
+func (noState) House(context.Context) (wire.House, error) { return wire.House{}, nil }
+
 // counted counts what h has a count for.
 type counted struct {
 	app.Directory
@@ -132,7 +137,7 @@ func newHouse(t testing.TB, db *store.DB) *house {
 			}
 			return p, nil
 		},
-		Gate: noGate{}, Record: noRecord{}, Now: func() time.Time { return h.now }, Version: "test", Wake: func() {},
+		Gate: noGate{}, State: noState{}, Record: noRecord{}, Now: func() time.Time { return h.now }, Version: "test", Wake: func() {},
 	}))
 	t.Cleanup(server.Close)
 	h.url = server.URL

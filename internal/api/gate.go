@@ -77,24 +77,7 @@ func (s server) gateFor(ctx context.Context, who policy.Person) (wire.Gate, erro
 	if err != nil {
 		return all, err
 	}
-	asked := map[proofhouse.CaseID]map[docket.GrantID]bool{} // the grants that who sees, nil of a case that who does not
-	sees := func(id proofhouse.CaseID, grant docket.GrantID) bool {
-		if id == "" {
-			return false
-		}
-		grants, ok := asked[id]
-		if !ok {
-			// As a member: that a glass was broken is for one look at the case.
-			if c, err := s.Registry.Store.Case(ctx, id); err == nil && s.Guard.Check(policy.Principal{Person: who}, policy.View, c.Facts()) == nil {
-				grants = map[docket.GrantID]bool{"": true}
-				for _, g := range c.SeenBy(s.reading(c, who)).Grants {
-					grants[g.ID] = true
-				}
-			}
-			asked[id] = grants
-		}
-		return grants[grant]
-	}
+	sees := s.sees(ctx, who)
 	all.Grants = slices.DeleteFunc(all.Grants, func(l wire.Lent) bool {
 		if sees(l.Case, l.Grant) {
 			return false

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"proofhouse/internal/api/wire"
 	"proofhouse/internal/ledger"
 	"proofhouse/internal/ledger/posix"
 	"proofhouse/internal/proofhouse"
@@ -83,6 +84,51 @@ func (a *App) Backup(ctx context.Context, folder, database string, now time.Time
 		return b, err
 	}
 	return b, writeDurably(filepath.Join(folder, backupManifest), append(text, '\n'))
+}
+
+// backupsNoted is a file of the data folder in which backups are noted, a line each; it needs no key, as backups need none.
+const backupsNoted = "backups.jsonl"
+
+// notedBackup is a line of it. Of where the backup went it has the folder's name alone.
+type notedBackup struct {
+	Folder string `json:"folder"`
+	Backup
+}
+
+// NoteBackup notes in the data folder that a backup was made into folder, for those who look after the house.
+func (a *App) NoteBackup(folder string, b Backup) error {
+	path, err := filepath.Abs(folder)
+	if err != nil {
+		return copyError(err)
+	}
+	line, err := json.Marshal(notedBackup{filepath.Base(path), b})
+	if err != nil {
+		return err
+	}
+	f, err := os.OpenFile(a.Config.dir(backupsNoted), os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
+	if err != nil {
+		return copyError(err)
+	}
+	_, err = f.Write(append(line, '\n'))
+	return copyError(errors.Join(err, f.Sync(), f.Close()))
+}
+
+// Backups are the last backups that were noted, the newest first, at most that many. A line that is
+// cut short, since a process died, is passed over.
+func (a *App) Backups(most int) ([]wire.BackupMade, error) {
+	text, err := os.ReadFile(a.Config.dir(backupsNoted))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, proofhouse.Errorf(proofhouse.Unavailable, err, "what backups were made cannot be read")
+	}
+	all := []wire.BackupMade{}
+	lines := strings.Split(strings.TrimRight(string(text), "\n"), "\n")
+	for i := len(lines) - 1; i >= 0 && len(all) < most; i-- {
+		var b notedBackup
+		if json.Unmarshal([]byte(lines[i]), &b) == nil && b.Format == backupFormat {
+			all = append(all, wire.BackupMade{Made: b.Made, Folder: b.Folder, Leaves: b.Leaves, Rows: b.Rows, Bodies: b.Bodies, Database: b.Database})
+		}
+	}
+	return all, nil
 }
 
 // database is where the house's rows are if nobody says otherwise.

@@ -66,7 +66,8 @@ type House struct {
 	key       *ledger.Key // the log's
 	log       *posix.Log
 	sequencer *ledger.Sequencer
-	carried   int // older checkpoints in a bundle, at most
+	carried   int    // older checkpoints in a bundle, at most
+	kind      string // of the database
 }
 
 // OpenHouse opens the house of cases in this data folder. In order: the
@@ -76,7 +77,10 @@ func (a *App) OpenHouse(ctx context.Context, cfg HouseConfig) (_ *House, err err
 	if cfg.Database == "" {
 		cfg.Database = a.database()
 	}
-	h := &House{app: a, carried: maxOlder}
+	h := &House{app: a, carried: maxOlder, kind: "sqlite"}
+	if !strings.HasPrefix(cfg.Database, "sqlite:") {
+		h.kind = "postgres"
+	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, h.Close())
@@ -246,7 +250,7 @@ func (h *House) handler() http.Handler {
 	mux := http.NewServeMux()
 	house := api.House{
 		Registry: h.Registry, Guard: h.guard, Record: h, Now: time.Now, Version: Version, Wake: h.sequencer.Wake,
-		Claim: h.Directory.Redeem, People: h.Directory, Artifacts: h, Clearing: h.findings, Gate: h,
+		Claim: h.Directory.Redeem, People: h.Directory, Artifacts: h, Clearing: h.findings, Gate: h, State: h,
 		Passkeys: h.door, Who: h.Directory.Authenticate,
 	}
 	cases := api.New(house)

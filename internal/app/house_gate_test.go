@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"proofhouse/internal/api/wire"
+	"proofhouse/internal/chat"
 	"proofhouse/internal/docket"
 	"proofhouse/internal/gate"
 	"proofhouse/internal/gate/gatetest"
@@ -62,8 +63,12 @@ func (s *served) gated(t *testing.T) *gated {
 		t.Fatal(err)
 	}
 	terms := func(of proofhouse.CaseID, grant docket.GrantID) GrantRequest {
+		rates := chat.Prices{Version: "contract 2026-11", Input: 3000, CacheRead: 300, CacheWrite: 3750, Output: 15_000}
+		if of == g.id && grant == "body" {
+			rates = chat.Prices{}
+		}
 		return GrantRequest{For: time.Hour, Terms: gate.Grant{
-			Model: "canary-titan", Codename: "heron", Case: string(of), Subject: docket.Subject(of, grant), Limits: gate.Limits{Requests: 30, Output: 10_000, OutputCap: 100}, Reason: "test",
+			Model: "canary-titan", Codename: "heron", Case: string(of), Subject: docket.Subject(of, grant), Limits: gate.Limits{Requests: 30, Output: 10_000, OutputCap: 100}, Rates: rates, Reason: "test",
 		}}
 	}
 	first := g.runGate(t, GateRequest{Upstream: up.Base().String(), Grant: terms(g.id, "for-bank"), Safeguards: guards})
@@ -114,6 +119,22 @@ func (g *gated) ask(t *testing.T, key, prompt string, stream bool) *http.Respons
 	return resp
 }
 
+// settled waits until no call is under way.
+func (g *gated) settled(t *testing.T) {
+	t.Helper()
+	for range 2000 {
+		s, err := g.app.GateStatus(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s.Upstreams[0].Open == 0 {
+			return
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	t.Fatal("calls are still under way")
+}
+
 // underWay is a stream that goes on until it is cut.
 func (g *gated) underWay(t *testing.T, key string) *http.Response {
 	t.Helper()
@@ -152,6 +173,7 @@ func TestGatePage(t *testing.T) {
 		t.Fatal(resp.Status)
 	}
 	g.answer.Store(gatetest.Chat("canary-titan", "hello", 7, 5))
+	g.settled(t)
 	for _, who := range []string{"ann", "rita", "al"} {
 		seen, err := g.as(who).Gate(t.Context())
 		if err != nil || !seen.Running || seen.Follows || len(seen.Upstreams) != 1 {

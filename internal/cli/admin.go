@@ -14,7 +14,7 @@ import (
 
 func (c *console) admin() *cobra.Command {
 	return group("admin", "people, organisations and their tokens", c.adminClaim(), c.adminCode(), c.adminOrganisation(), c.adminPerson(), c.adminRole(), c.adminClearance(), c.adminConflict(),
-		c.adminToken(), c.adminWay(), c.adminRegister(), c.adminGate())
+		c.adminToken(), c.adminWay(), c.adminRegister(), c.adminGate(), c.adminHouse())
 }
 
 func (c *console) adminClaim() *cobra.Command {

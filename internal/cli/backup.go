@@ -25,6 +25,9 @@ func (c *console) backup() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if err := house.NoteBackup(args[0], b); err != nil {
+				c.say("the backup is whole, but the data folder could not note it: %s", proofhouse.PublicOf(err))
+			}
 			return c.emit(b, func(w io.Writer) {
 				fmt.Fprintf(w, "%d leaves of the public log, %d rows and %d sealed bodies are in %s\n", b.Leaves, b.Rows, b.Bodies, args[0])
 				fmt.Fprintln(w, "the keys are not: copy keys/, gate/ and of vault/ all but the bodies apart, to where a destruction of keys reaches")

@@ -132,3 +132,30 @@ func gateOf(w io.Writer, g wire.Gate) {
 		fmt.Fprintf(w, "%s %s %s %s%s: %s %s\n", instant(d.At), d.Case, d.Grant, d.Guard, d.Policy, d.Action, d.Reason)
 	}
 }
+
+func (c *console) adminHouse() *cobra.Command {
+	return c.remoteCommand("house", "how the house does: its public log, backups and prices", 0, nil, func(ctx context.Context, client wire.Client, _ []string) error {
+		h, err := client.House(ctx)
+		if err != nil {
+			return err
+		}
+		return c.emit(h, func(w io.Writer) {
+			fmt.Fprintf(w, "version %s, %s\n%d entries in the public log, %d wait; newest checkpoint %s\n", h.Version, h.Database, h.Log.Leaves, h.Log.Waiting, instant(h.Log.Published))
+			rows := [][]any{{"BACKUP", "FOLDER", "LEAVES", "ROWS", "BODIES", "DATABASE"}}
+			for _, b := range h.Backups {
+				rows = append(rows, []any{instant(b.Made), b.Folder, b.Leaves, b.Rows, b.Bodies, b.Database})
+			}
+			table(w, rows...)
+			if !h.Gate {
+				fmt.Fprintln(w, "no gate runs on the data folder, so nothing is priced")
+				return
+			}
+			rows = [][]any{{"PRICES", "KEYS", "FIRST", "LAST"}}
+			for _, t := range h.Prices.Tables {
+				rows = append(rows, []any{t.Version, t.Keys, instant(t.First), instant(t.Last)})
+			}
+			table(w, rows...)
+			fmt.Fprintf(w, "%d keys without a price\n", h.Prices.Unpriced)
+		})
+	})
+}

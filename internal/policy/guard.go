@@ -35,8 +35,9 @@ const (
 	OfferPatch      Action = "offer a patch"
 	ReadProject     Action = "read a project" // all that is known of its findings
 
-	ReadGate  Action = "read the gate"  // how it does, and what its rules decided
-	SteerGate Action = "steer the gate" // take kinds of request away and give them back
+	ReadState Action = "read the house's state" // its log, backups and prices
+	ReadGate  Action = "read the gate"          // how it does, and what its rules decided
+	SteerGate Action = "steer the gate"         // take kinds of request away and give them back
 
 	OpenCase           Action = "open a case"
 	CreateOrganisation Action = "create an organisation"

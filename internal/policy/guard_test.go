@@ -246,6 +246,7 @@ func rows() []row {
 		row{"open a case", OpenCase, always(House{})},
 		row{"create an organisation", CreateOrganisation, always(House{})},
 		row{"read the register", ReadRegister, always(House{})},
+		row{"read the house's state", ReadState, always(House{})},
 		row{"read the gate", ReadGate, always(House{})},
 		row{"steer the gate", SteerGate, always(House{})},
 		row{"create a person", CreatePerson, always(Organisation{ID: "lab"})},

@@ -27,6 +27,12 @@ func (s site) settings() {
 			return err
 		}
 		out.Profiles = profiles.Profiles
+		state, err := v.client.House(ctx)
+		if err == nil {
+			out.State = &state
+		} else if !hidden(err) {
+			return err
+		}
 		return v.show(page.Settings(v.frame("Settings", "settings"), out))
 	})
 	s.page("POST /settings/organisations", func(v visit) error {
