@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -99,14 +100,22 @@ func (s *served) gatePictured(t *testing.T) string {
 	return "/cases/" + string(g.id)
 }
 
-// ask sends a request to the gate; its answer is read by whoever wants to.
-func (g *gated) ask(t *testing.T, key, prompt string, stream bool) *http.Response {
+// reply is what a caller of the gate sees; the body is closed at the test's end.
+type reply struct {
+	StatusCode int
+	Body       io.Reader
+}
+
+// ask sends a request to the gate; its answer is read by whoever wants to, and breaks off if it has no end.
+func (g *gated) ask(t *testing.T, key, prompt string, stream bool) reply {
 	t.Helper()
 	body, err := json.Marshal(map[string]any{"model": "heron", "stream": stream, "messages": []map[string]string{{"role": "user", "content": prompt}}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, g.url+"/v1/chat/completions", strings.NewReader(string(body)))
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	t.Cleanup(cancel)
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, g.url+"/v1/chat/completions", strings.NewReader(string(body)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,7 +125,7 @@ func (g *gated) ask(t *testing.T, key, prompt string, stream bool) *http.Respons
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { resp.Body.Close() })
-	return resp
+	return reply{resp.StatusCode, resp.Body}
 }
 
 // settled waits until no call is under way.
@@ -136,7 +145,7 @@ func (g *gated) settled(t *testing.T) {
 }
 
 // underWay is a stream that goes on until it is cut.
-func (g *gated) underWay(t *testing.T, key string) *http.Response {
+func (g *gated) underWay(t *testing.T, key string) reply {
 	t.Helper()
 	was := g.answer.Load()
 	a := gatetest.ChatStream("canary-titan", "hello there", 7, 5)
@@ -161,16 +170,16 @@ func text(t *testing.T, r io.Reader) string {
 func TestGatePage(t *testing.T) {
 	g := gatedHouse(t)
 	if resp := g.ask(t, "for-bank", "hello", false); resp.StatusCode != http.StatusOK {
-		t.Fatal(resp.Status)
+		t.Fatal(resp.StatusCode)
 	}
 	for _, key := range []string{"for-bank", "other"} {
 		if resp := g.ask(t, key, "canary-prompt", false); resp.StatusCode != http.StatusForbidden {
-			t.Fatal(resp.Status)
+			t.Fatal(resp.StatusCode)
 		}
 	}
 	g.answer.Store(gatetest.Answer{Status: 429, Header: map[string]string{"Retry-After": "60"}})
 	if resp := g.ask(t, "body", "hello", false); resp.StatusCode != http.StatusTooManyRequests {
-		t.Fatal(resp.Status)
+		t.Fatal(resp.StatusCode)
 	}
 	g.answer.Store(gatetest.Chat("canary-titan", "hello", 7, 5))
 	g.settled(t)
@@ -253,10 +262,10 @@ func (g *gated) suspending(t *testing.T) {
 		t.Errorf("the stream went on: %s", got)
 	}
 	if resp := g.ask(t, "for-bank", "hello", true); resp.StatusCode != http.StatusForbidden {
-		t.Errorf("a stream of another: %s", resp.Status)
+		t.Errorf("a stream of another: %d", resp.StatusCode)
 	}
 	if resp := g.ask(t, "for-bank", "hello", false); resp.StatusCode != http.StatusOK {
-		t.Errorf("what is no stream: %s", resp.Status)
+		t.Errorf("what is no stream: %d", resp.StatusCode)
 	}
 	// Of a case only who may see it, and a grant only with its case.
 	for what, s := range map[proofhouse.Kind]wire.NewSuspension{
@@ -275,7 +284,7 @@ func (g *gated) suspending(t *testing.T) {
 	}
 	for key, want := range map[string]int{"body": http.StatusForbidden, "for-bank": http.StatusOK, "other": http.StatusOK} {
 		if resp := g.ask(t, key, "hello", false); resp.StatusCode != want {
-			t.Errorf("%s, when the body's grant is suspended: %s", key, resp.Status)
+			t.Errorf("%s, when the body's grant is suspended: %d", key, resp.StatusCode)
 		}
 	}
 	for who, sees := range map[string]bool{"rita": true, "ann": false, "al": false} {
@@ -292,7 +301,7 @@ func (g *gated) suspending(t *testing.T) {
 		t.Errorf("given back: %s", page.text)
 	}
 	if resp := g.ask(t, "body", "hello", false); resp.StatusCode != http.StatusOK {
-		t.Errorf("when it is given back: %s", resp.Status)
+		t.Errorf("when it is given back: %d", resp.StatusCode)
 	}
 	if p := rita.post("/gate/resume", url.Values{"suspension": {one.ID}}, nil); p.status != http.StatusNotFound {
 		t.Errorf("given back twice: %d", p.status)
@@ -348,7 +357,7 @@ func TestRevokeInPages(t *testing.T) {
 	}
 	for key, want := range map[string]int{"for-bank": http.StatusUnauthorized, "body": http.StatusOK, "other": http.StatusOK} {
 		if resp := g.ask(t, key, "hello", false); resp.StatusCode != want {
-			t.Errorf("%s, when the partner's is revoked: %s", key, resp.Status)
+			t.Errorf("%s, when the partner's is revoked: %d", key, resp.StatusCode)
 		}
 	}
 	uses, err := g.as("ada").Uses(t.Context(), g.id)
@@ -368,7 +377,7 @@ func TestRevokeInPages(t *testing.T) {
 	g.do(t, "ada", g.id, docket.Withdraw{})
 	for key, want := range map[string]int{"body": http.StatusUnauthorized, "other": http.StatusOK} {
 		if resp := g.ask(t, key, "hello", false); resp.StatusCode != want {
-			t.Errorf("%s, when the review is withdrawn: %s", key, resp.Status)
+			t.Errorf("%s, when the review is withdrawn: %d", key, resp.StatusCode)
 		}
 	}
 }
