@@ -254,6 +254,7 @@ func (s *served) pictured(t *testing.T) []struct{ name, who, path string } {
 		{"findings-empty", "ann", "/findings"},
 		{"gate-administrator", "ann", "/gate"},
 		{"settings", "ann", "/settings"},
+		{"settings-officer", "rita", "/settings"},
 		{"people", "ann", "/settings/organisations/institute"},
 	}
 }

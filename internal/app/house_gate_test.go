@@ -97,6 +97,14 @@ func (s *served) gatePictured(t *testing.T) string {
 		t.Fatal(err)
 	}
 	g.do(t, "ada", g.id, docket.Unshare{Grant: "for-bank"})
+	folder := filepath.Join(t.TempDir(), "2026-11-20")
+	made, err := g.app.Backup(t.Context(), folder, "", time.Now().Add(-8*24*time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := g.app.NoteBackup(folder, made); err != nil {
+		t.Fatal(err)
+	}
 	return "/cases/" + string(g.id)
 }
 
