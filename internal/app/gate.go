@@ -31,9 +31,11 @@ type GateRequest struct {
 	// Credential is the name of the sealed upstream's key, in place of KeyFile.
 	Credential string
 	Addr       string
-	Secrets    []string // see gate.Upstream
-	CapField   string   // see openai.Chat
-	Grant      GrantRequest
+	// URL is the address by which callers reach the gate, "" for that of Addr.
+	URL      string
+	Secrets  []string // see gate.Upstream
+	CapField string   // see openai.Chat
+	Grant    GrantRequest
 	// Policies is a folder of .cedar files, and Safeguards a file of guards that
 	// all new grants are under; "" is none.
 	Policies, Safeguards string
@@ -65,6 +67,9 @@ func (a *App) ServeGate(ctx context.Context, req GateRequest) error {
 		return err
 	}
 	if err := req.Grant.validate(); err != nil {
+		return err
+	}
+	if req.URL, err = callersURL(req.URL); err != nil {
 		return err
 	}
 	credential, err := a.credential(req)
@@ -113,7 +118,9 @@ func (a *App) ServeGate(ctx context.Context, req GateRequest) error {
 		return err
 	}
 	defer admin.Close()
-	lends.gate, lends.url = g, "http://"+public.Addr().String()
+	if lends.gate, lends.url = g, req.URL; lends.url == "" {
+		lends.url = "http://" + public.Addr().String()
+	}
 	req.Grant.Terms.Issuer = localUser()
 	ready, err := lends.lend(ctx, req.Grant, time.Now())
 	if err != nil {
@@ -149,6 +156,18 @@ func (a *App) ServeGate(ctx context.Context, req GateRequest) error {
 		req.Ready(ready)
 	}
 	return errors.Join(work.Wait(), g.Close(context.WithoutCancel(ctx), time.Now()))
+}
+
+// callersURL is the address by which callers reach a gate, as every protocol's path is appended to it; "" stays "".
+func callersURL(s string) (string, error) {
+	if s == "" {
+		return "", nil
+	}
+	base, err := upstreamURL(s)
+	if err != nil || base.Scheme != "http" && base.Scheme != "https" || base.RawQuery != "" || base.Fragment != "" {
+		return "", proofhouse.Errorf(proofhouse.Invalid, err, "--url is the address by which callers reach the gate, such as https://gate.example")
+	}
+	return base.String(), nil
 }
 
 // sweepGate charges leaked holds, every minute until ctx ends.
@@ -239,6 +258,7 @@ type GateUse struct {
 	Account gate.Account `json:"account"`
 	Revoked bool         `json:"revoked,omitempty"`
 	Ending  *gate.Ending `json:"ending,omitempty"` // of a grant that was revoked, if the record says how
+	URL     string       `json:"url"`              // by which callers reach the gate
 	Swept   []gate.Swept `json:"swept,omitempty"`  // the last ones
 }
 
@@ -247,7 +267,7 @@ func adminHandler(l lender) http.Handler {
 	mux.HandleFunc("GET /grants", func(w http.ResponseWriter, _ *http.Request) {
 		uses, accounts, swept, endings := []GateUse{}, g.Accounts(), g.Swept(), g.Endings()
 		for _, grant := range g.Grants() {
-			use := GateUse{Grant: grant, Account: accounts[grant.ID], Revoked: g.Revoked(grant.ID), Swept: swept[grant.ID]}
+			use := GateUse{Grant: grant, Account: accounts[grant.ID], Revoked: g.Revoked(grant.ID), URL: l.url, Swept: swept[grant.ID]}
 			if e, ok := endings[grant.ID]; ok {
 				use.Ending = &e
 			}

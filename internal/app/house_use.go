@@ -30,7 +30,7 @@ func (h *House) Uses(ctx context.Context, id proofhouse.CaseID) (wire.Uses, erro
 		limits, spent, held := u.Grant.Limits, u.Account.Spent, u.Account.Held
 		all.Uses = append(all.Uses, wire.GrantUse{
 			Grant: docket.GrantID(grant), Key: u.Grant.ID, Run: proofhouse.RunID(u.Grant.Run), Codename: u.Grant.Codename, Variant: u.Grant.Variant,
-			From: u.Grant.From, Until: u.Grant.Until, Revoked: u.Revoked, Ended: endingOf(u), Open: u.Account.Open, Swept: len(u.Swept),
+			From: u.Grant.From, Until: u.Grant.Until, Revoked: u.Revoked, Ended: endingOf(u), Open: u.Account.Open, Swept: len(u.Swept), URL: u.URL,
 			Budgets: []wire.KeyBudget{
 				{Of: "requests", Limit: limits.Requests, Spent: spent.Requests, Held: held.Requests},
 				{Of: "input tokens", Limit: limits.Input, Spent: spent.Input, Held: held.Input},

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"encoding/json"
+	"html"
 	"io"
 	"net/http"
 	"strings"
@@ -40,7 +41,7 @@ func TestUses(t *testing.T) {
 			Model: "canary-titan", Codename: "heron", Case: string(of), Subject: docket.Subject(of, grant), Limits: gate.Limits{Requests: 3, Output: 1000, OutputCap: 100}, Reason: "test",
 		}}
 	}
-	lent := s.runGate(t, GateRequest{Upstream: up.Base().String(), Grant: terms(id, "for-bank")})
+	lent := s.runGate(t, GateRequest{Upstream: up.Base().String(), Database: s.app.database(), Grant: terms(id, "for-bank")})
 	for _, g := range []GrantRequest{terms(id, "body"), terms(other, "body")} {
 		if _, err := s.app.GrantGate(t.Context(), g); err != nil {
 			t.Fatal(err)
@@ -77,7 +78,7 @@ func TestUses(t *testing.T) {
 			t.Errorf("%s sees %q, want %q", who, got, want)
 		}
 		b, err := json.Marshal(u)
-		if err != nil || strings.Contains(string(b), "canary") || strings.Contains(string(b), "127.0.0.1") {
+		if err != nil || strings.Contains(string(b), "canary") || strings.Contains(string(b), up.Base().Host) {
 			t.Errorf("%s is told %s", who, b)
 		}
 		p := s.browser(t, who).get("/cases/" + string(id) + "/use")
@@ -85,8 +86,24 @@ func TestUses(t *testing.T) {
 			t.Errorf("%s reads: %s", who, p.text)
 		}
 	}
-	if p := s.browser(t, "pat").get("/access"); !p.says("995") {
-		t.Errorf("the portal says nothing of what is left: %s", p.text)
+	if p := s.browser(t, "pat").get("/access"); !p.says("995", html.EscapeString("export OPENAI_BASE_URL='"+lent.URL+"/v1'"), html.EscapeString("export ANTHROPIC_BASE_URL='"+lent.URL+"'"), html.EscapeString("' 'heron'")) {
+		t.Errorf("the portal says nothing of what is left, or not how to use it: %s", p.text)
+	}
+	s.do(t, "ada", id, docket.Unshare{Grant: "for-bank"})
+	if err := s.patiently(t.Context(), func() (bool, error) {
+		u, err := s.as("pat").Uses(t.Context(), id)
+		if err != nil || len(u.Uses) != 1 || !u.Uses[0].Revoked {
+			return false, err
+		}
+		if e := u.Uses[0].Ended; e == nil || e.Cut != 0 || e.At.IsZero() {
+			t.Errorf("it ended: %+v", e)
+		}
+		return true, nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if p := s.browser(t, "pat").get("/access"); !p.says("revoked", "in force at the gate", html.EscapeString("export OPENAI_BASE_URL='GATE/v1'")) {
+		t.Errorf("the portal does not say that the key is revoked: %s", p.text)
 	}
 	for _, who := range []string{"al", "trudy", "carl"} {
 		if p := s.browser(t, who).get("/cases/" + string(id) + "/use"); p.status != http.StatusNotFound {

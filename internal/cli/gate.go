@@ -50,6 +50,7 @@ func (c *console) gateServe() *cobra.Command {
 	f.StringArrayVar(&req.Secrets, "secret", nil, "a word that callers must not read either: provider, deployment, organisation (repeatable)")
 	f.StringVar(&req.CapField, "cap-field", "", "field of a chat for the output cap, for servers that know only max_tokens (default max_completion_tokens)")
 	f.StringVar(&req.Addr, "addr", "127.0.0.1:0", "address to serve on; port 0 takes a free one")
+	f.StringVar(&req.URL, "url", "", "address by which callers reach the gate, which keys are shown with (default: that of --addr)")
 	f.StringVar(&req.Policies, "policies", "", "folder of .cedar files that each call is held to")
 	f.StringVar(&req.Safeguards, "safeguards", "", "file of classifiers that all new grants are under")
 	f.StringVar(&req.Database, "database", "", "follow the revocations of this database: sqlite:PATH or postgres://…")

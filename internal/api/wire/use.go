@@ -27,6 +27,7 @@ type GrantUse struct {
 	Until    time.Time        `json:"until"`
 	Revoked  bool             `json:"revoked,omitempty"`
 	Ended    *Ending          `json:"ended,omitempty" doc:"how it was revoked, as the gate measured it"`
+	URL      string           `json:"url" doc:"by which callers reach the gate"`
 	Open     int              `json:"open" doc:"calls under way"`
 	Swept    int              `json:"swept,omitempty" doc:"calls whose budget was settled by the sweep, since nothing ended them; the last ones"`
 	Budgets  []KeyBudget      `json:"budgets"`
