@@ -58,6 +58,8 @@ func (s server) acts() {
 	act[docket.Sponsor](s)
 	act[docket.Decline](s)
 	act[docket.Appeal](s)
+	act[docket.OfferPartners](s)
+	act[docket.AcceptTerms](s)
 	act[docket.MakePart](s)
 	act[docket.PlaceHold](s)
 	act[docket.LiftHold](s)

@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -645,6 +646,7 @@ func (s *served) partnerInPages(t *testing.T) {
 	if p := pat.get("/cases/" + string(c.ID)); p.status != http.StatusOK || strings.Contains(p.text, "secret-variant") || p.form("/cases/"+string(c.ID)+"/acts/withdraw") != nil {
 		t.Errorf("a partner's page of the case: %d %s", p.status, p.text)
 	}
+	s.partnerTermsInPages(t, c.ID)
 	s.do(t, "ada", c.ID, docket.Unshare{Grant: "bank"})
 	if p := pat.get("/access"); !p.says("ended") || p.says("until the developer ends it") {
 		t.Error("the portal does not say that access has ended")
@@ -677,6 +679,60 @@ func (s *served) partnerInPages(t *testing.T) {
 	}
 	if p := pat.send(once, got.path+"/withdraw", nil); p.status != http.StatusOK || !p.says("withdrawn") || p.form(got.path+"/withdraw") != nil {
 		t.Errorf("taken back: %d", p.status)
+	}
+}
+
+// partnerTermsInPages has the developer offer terms to partners, and a partner accept them: what is recorded is the digest of the text that the page showed.
+func (s *served) partnerTermsInPages(t *testing.T, id proofhouse.CaseID) {
+	t.Helper()
+	path, acts := "/cases/"+string(id), "/cases/"+string(id)+"/acts/"
+	ada, pat := s.browser(t, "ada"), s.browser(t, "pat")
+	if p := pat.get("/access"); p.form(acts+"accept-terms") != nil || pat.get(path).form(acts+"offer-partners") != nil {
+		t.Errorf("a partner is offered to accept what is not there, or to offer terms: %s", p.text)
+	}
+	for version, text := range []string{"For your own systems.\r\n\r\nNot for others' " + hostile, "For your own systems."} {
+		if p := ada.send(ada.get(path), acts+"offer-partners", url.Values{"text": {text + "\r\n"}}); !p.says("It is done", "Terms for partners, version "+strconv.Itoa(version+1)) || p.form(acts+"accept-terms") != nil {
+			t.Fatalf("offered: %d %s", p.status, p.text)
+		}
+		portal, digest := pat.get("/access"), string(proofhouse.DigestOf([]byte(strings.ReplaceAll(text, "\r\n", "\n"))))
+		if !portal.says(digest, html.EscapeString("For your own systems."), "I have read them, and accept them for bank") || strings.Contains(portal.text, "<script>") {
+			t.Fatalf("the portal: %s", portal.text)
+		}
+		for why, with := range map[string]url.Values{
+			"tick the box": {"agreed": {"no"}}, "is not that of version": {"agreed": {"yes"}, "digest": {string(proofhouse.DigestOf(nil))}}, "there is no version": {"agreed": {"yes"}, "version": {"9"}},
+		} {
+			if p := pat.send(portal, acts+"accept-terms", with); p.status == http.StatusOK || !p.says(why) {
+				t.Errorf("accepted with %v: %d %s", with, p.status, p.text)
+			}
+		}
+		if p := pat.send(portal, acts+"accept-terms", url.Values{"agreed": {"yes"}}); p.status != http.StatusOK || !p.says("It is done") || p.form(acts+"accept-terms") != nil {
+			t.Errorf("accepted: %d %s", p.status, p.text)
+		}
+		if p := pat.send(portal, acts+"accept-terms", url.Values{"agreed": {"yes"}}); p.status != http.StatusConflict {
+			t.Errorf("accepted twice: %d %s", p.status, p.text)
+		}
+		c, err := s.as("pat").Case(t.Context(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if k := c.PartnerTerms[version]; string(k.Digest) != digest || len(k.Accepted) != 1 || k.Accepted[0].By != (proofhouse.Actor{Organisation: "bank", Person: "pat", Role: proofhouse.Partner}) {
+			t.Errorf("on record: %+v", k)
+		}
+		for _, p := range []at{pat.get("/access"), pat.get(path), ada.get(path)} {
+			if !p.says("Version "+strconv.Itoa(version+1)+" was accepted by pat@bank", digest) || p.form(acts+"accept-terms") != nil {
+				t.Errorf("after it was accepted: %s", p.text)
+			}
+		}
+	}
+	// The form, as others send it.
+	accept := url.Values{"version": {"2"}, "digest": {string(proofhouse.DigestOf([]byte("For your own systems.")))}, "agreed": {"yes"}}
+	for who, want := range map[string]int{"ada": http.StatusForbidden, "rita": http.StatusNotFound, "carl": http.StatusNotFound, "al": http.StatusNotFound, "trudy": http.StatusNotFound} {
+		if p := s.browser(t, who).post(acts+"accept-terms", accept, nil); p.status != want {
+			t.Errorf("%s accepts terms: %d %s", who, p.status, p.text)
+		}
+	}
+	if p := pat.post(acts+"offer-partners", url.Values{"text": {"mine"}}, nil); p.status != http.StatusForbidden {
+		t.Errorf("a partner offers terms: %d", p.status)
 	}
 }
 

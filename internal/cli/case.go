@@ -288,6 +288,12 @@ func showCase(w io.Writer, k wire.Case) {
 			add("partners by", "%d/%s: %s, %s", p.Version, one.ID, one.Text, state)
 		}
 	}
+	for _, v := range k.PartnerTerms {
+		add("partner terms", "version %d, %s, offered %s by %s@%s", v.Version, v.Digest, day(v.At), v.By.Person, v.By.Organisation)
+		for _, a := range v.Accepted {
+			add("", "accepted %s by %s@%s", day(a.At), a.By.Person, a.By.Organisation)
+		}
+	}
 	for _, n := range k.Nominees {
 		said := "no answer yet"
 		if i := len(n.Answers); i > 0 {

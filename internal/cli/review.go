@@ -10,6 +10,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -328,7 +329,30 @@ func (c *console) partner() *cobra.Command {
 			func(args []string) (docket.Act, error) {
 				return docket.Appeal{Organisation: proofhouse.OrganisationID(args[0]), Reason: reason}, nil
 			}),
+		c.act("terms CASE FILE", "offer terms to the partners of the case, as the developer", "FILE has the text. A new version stands beside the old ones; it gives and takes no access.", 1, nil,
+			func(args []string) (docket.Act, error) {
+				text, err := partnerTerms(args[0])
+				return docket.OfferPartners{Text: text}, err
+			}),
+		c.act("accept CASE VERSION FILE", "accept terms as a partner, for your organisation", "FILE has the text that you have read: its digest is what is accepted, and it must be the text of that version.", 2, nil,
+			func(args []string) (docket.Act, error) {
+				version, err := number("the version", args[0])
+				if err != nil {
+					return nil, err
+				}
+				text, err := partnerTerms(args[1])
+				return docket.AcceptTerms{Version: version, Digest: proofhouse.DigestOf([]byte(text))}, err
+			}),
 	)
+}
+
+// partnerTerms reads the text of terms for partners. White space around it is not of the text.
+func partnerTerms(file string) (string, error) {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return "", proofhouse.Errorf(proofhouse.NotFound, err, "the text of the terms cannot be read")
+	}
+	return strings.TrimSpace(strings.ReplaceAll(string(b), "\r\n", "\n")), nil
 }
 
 func (c *console) partnerImport() *cobra.Command {

@@ -72,6 +72,8 @@ type Case struct {
 
 	PartnerCriteria []PartnerCriteria `json:"partner_criteria"`
 	Nominees        []Nominee         `json:"nominees"`
+	// PartnerTerms are on what the developer shares with partners, in order; the last version is the one to accept.
+	PartnerTerms []PartnerTerms `json:"partner_terms"`
 
 	Withdrawn time.Time `json:"withdrawn,omitzero"`
 	// Releases are what the developer announced, in order.

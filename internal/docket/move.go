@@ -51,7 +51,7 @@ const (
 	KindPublishReport Kind = "publish a report"
 )
 
-// The acts of choosing partners that the body sponsors.
+// The acts of choosing partners that the body sponsors, and of the terms for partners.
 const (
 	KindPublish       Kind = "publish criteria for partners"
 	KindAgreePartners Kind = "agree to criteria for partners"
@@ -60,6 +60,8 @@ const (
 	KindSponsor       Kind = "sponsor a partner"
 	KindDecline       Kind = "decline to sponsor a partner"
 	KindAppeal        Kind = "appeal for a partner"
+	KindOfferPartners Kind = "offer terms to partners"
+	KindAcceptTerms   Kind = "accept terms as a partner"
 )
 
 // The acts of what is sealed.
@@ -79,7 +81,7 @@ var Kinds = []Kind{
 	KindWithdraw, KindAnnounce, KindShare, KindUnshare, KindNameKey, KindOffer, KindAgree,
 	KindRegister, KindCountersign, KindStartRun, KindFinishRun, KindAttach, KindCite, KindConsult, KindAnswer, KindWaive, KindDetermine, KindReconsider, KindAppoint,
 	KindAdopt, KindFileReport, KindPublishReport,
-	KindPublish, KindAgreePartners, KindNominate, KindNominateList, KindSponsor, KindDecline, KindAppeal,
+	KindPublish, KindAgreePartners, KindNominate, KindNominateList, KindSponsor, KindDecline, KindAppeal, KindOfferPartners, KindAcceptTerms,
 	KindSeal, KindMakePart, KindHold, KindLift, KindOrder, KindDestroyed,
 }
 
@@ -179,6 +181,10 @@ func (k Kind) Move() Move {
 		return Move{By: []proofhouse.Role{proofhouse.Coordinator, proofhouse.Authority}}
 	case KindAppeal:
 		return Move{By: []proofhouse.Role{proofhouse.Developer, proofhouse.Partner}}
+	case KindOfferPartners:
+		return Move{By: developer, Withdrawn: true}
+	case KindAcceptTerms:
+		return Move{By: []proofhouse.Role{proofhouse.Partner}, Withdrawn: true}
 	}
 	return Move{}
 }

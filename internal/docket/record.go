@@ -18,6 +18,7 @@ var acts = map[string]Act{
 	"consult": Consult{}, "answer": Answer{}, "waive": Waive{}, "determine": Determine{}, "reconsider": Reconsider{}, "appoint": Appoint{},
 	"adopt": Adopt{}, "file-report": FileReport{}, "publish-report": PublishReport{},
 	"publish": Publish{}, "agree-partners": AgreePartners{}, "nominate": Nominate{}, "nominate-list": NominateList{}, "sponsor": Sponsor{}, "decline": Decline{}, "appeal": Appeal{},
+	"offer-partners": OfferPartners{}, "accept-terms": AcceptTerms{},
 	"seal": Seal{}, "make-part": MakePart{}, "hold": PlaceHold{}, "lift": LiftHold{}, "order": Order{}, "destroyed": Destroyed{},
 }
 

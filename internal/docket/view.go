@@ -101,6 +101,10 @@ func (c Case) SeenBy(r Reader) Case {
 		// What is still between body and developer is not yet for partners.
 		partner.PartnerCriteria = slices.DeleteFunc(slices.Clone(c.PartnerCriteria), func(k PartnerCriteria) bool { return k.Agreed.IsZero() })
 	}
+	for _, v := range c.PartnerTerms { // who else is a partner is nothing to one
+		v.Accepted = slices.DeleteFunc(slices.Clone(v.Accepted), func(a Acceptance) bool { return a.By.Organisation != r.Organisation })
+		partner.PartnerTerms = append(partner.PartnerTerms, v)
+	}
 	for _, n := range c.Nominees {
 		if n.Organisation == r.Organisation {
 			partner.Nominees = append(partner.Nominees, n)

@@ -23,7 +23,7 @@ func TestWalk(t *testing.T) {
 	if testing.Short() || race {
 		many = 500
 	}
-	taken := map[Kind]bool{KindOpen: true, KindAccept: true, KindJoin: true, KindLeave: true, KindOffer: true, KindFileReport: true}
+	taken := map[Kind]bool{KindOpen: true, KindAccept: true, KindJoin: true, KindLeave: true, KindOffer: true, KindFileReport: true, KindOfferPartners: true, KindAcceptTerms: true}
 	for _, w := range []struct {
 		name   string
 		acts   func(Case, time.Time) []Act
@@ -62,8 +62,9 @@ func walk(t *testing.T, acts func(Case, time.Time) []Act, passes []time.Duration
 	}
 	// Terms make no difference to any rule of the walk: they are offered once.
 	offered := step{dev, Offer{Terms{Marking: proofhouse.Amber}}, 0}
+	told := step{dev, OfferPartners{"Keep it to yourselves."}, 0}
 	filed := step{evaluator, FileReport{tieredReport(), salt}, 0} // nor do reports
-	first, now := play(t, profile(t, "institute"), opened(slices.Concat(everyoneJoins, adopterJoins, []step{offered, filed})...)...)
+	first, now := play(t, profile(t, "institute"), opened(slices.Concat(everyoneJoins, adopterJoins, []step{offered, filed, told})...)...)
 	seen := map[string]bool{abstract(first, now): true}
 	queue := []at{{first, now}}
 	for ; len(queue) > 0 && len(seen) < bound; depth++ {
@@ -296,8 +297,8 @@ func abstract(c Case, now time.Time) string {
 	return b.String()
 }
 
-// afterwards are what others than the developer may still do after it has withdrawn: end what runs, and see to what is sealed.
-var afterwards = []Kind{KindEnd, KindFinishRun, KindHold, KindLift, KindOrder, KindDestroyed}
+// afterwards are what others than the developer may still do after it has withdrawn: end what runs, see to what is sealed, and accept what a partner's own grant goes on with.
+var afterwards = []Kind{KindEnd, KindFinishRun, KindHold, KindLift, KindOrder, KindDestroyed, KindAcceptTerms}
 
 // promises holds a state to what the house promises developers.
 func promises(t *testing.T, c Case, now time.Time, acts func(Case, time.Time) []Act) {
@@ -325,6 +326,17 @@ func promises(t *testing.T, c Case, now time.Time, acts func(Case, time.Time) []
 			if !reflect.DeepEqual(told, c) {
 				t.Errorf("to %s changed something else", a.Kind())
 			}
+		}
+	}
+	// Nor do terms for partners, accepted or not; and a partner may always accept them.
+	for _, e := range []Event{{dev, OfferPartners{"Other words."}}, {partner, AcceptTerms{1, proofhouse.DigestOf([]byte("Keep it to yourselves."))}}} {
+		told, err := c.Apply(e, now)
+		if err != nil {
+			t.Errorf("the %s cannot %s: %v", e.By.Role, e.Act.Kind(), err)
+		}
+		told.PartnerTerms, told.Version, told.Changed = c.PartnerTerms, c.Version, c.Changed
+		if !reflect.DeepEqual(told, c) {
+			t.Errorf("to %s changed something else", e.Act.Kind())
 		}
 	}
 	if sealed, err := c.Apply(Event{dev, Seal{digestOf("x"), "case-1", "x", "text/plain", 7, proofhouse.Amber, "elsewhere"}}, now); err == nil {

@@ -111,6 +111,15 @@ var deeds = map[string]func(form) (docket.Act, error){
 	},
 	"appoint":    func(f form) (docket.Act, error) { return docket.Appoint{Tester: f.organisation("organisation")}, nil },
 	"reconsider": func(f form) (docket.Act, error) { return docket.Reconsider{Reason: f.line("reason")}, nil },
+	"offer-partners": func(f form) (docket.Act, error) {
+		return docket.OfferPartners{Text: strings.TrimSpace(unix(f.Get("text")))}, nil
+	},
+	"accept-terms": func(f form) (docket.Act, error) {
+		if f.Get("agreed") != "yes" {
+			return nil, proofhouse.Errorf(proofhouse.Invalid, nil, "to accept the terms, tick the box that says so")
+		}
+		return docket.AcceptTerms{Version: f.number("version"), Digest: proofhouse.Digest(f.text("digest"))}, nil
+	},
 	"name-key": func(f form) (docket.Act, error) {
 		return docket.NameKey{Key: strings.ReplaceAll(f.Get("key"), "\r\n", "\n")}, nil
 	},
