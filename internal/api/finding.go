@@ -176,6 +176,8 @@ func (s server) findings() {
 	s.clusters()
 	s.projects()
 	s.packets()
+	s.links()
+	s.maintainer()
 }
 
 // intake adds the endpoints of the field's intake API.
@@ -407,7 +409,7 @@ func (s server) findingView(who policy.Person, p clearing.Project, f clearing.Fi
 			}
 			if b.Packet != nil {
 				mine := *b.Packet
-				mine.Members, mine.Cluster, mine.By = nil, "", proofhouse.Actor{}
+				mine.Members, mine.Cluster, mine.By, mine.Links = nil, "", proofhouse.Actor{}, nil
 				b.Packet = &mine
 			}
 		}

@@ -56,6 +56,9 @@ func TestBrowser(t *testing.T) {
 			who = p.who
 			s.signIn(t, ctx, who)
 		}
+		if p.opens != "" {
+			doing(t, ctx, "a link is opened", chromedp.Navigate(s.url+"/packet/open#"+p.opens), chromedp.WaitVisible("#code", chromedp.ByID), chromedp.Submit("#code", chromedp.ByID), chromedp.WaitVisible(`form[action="/packet/reply"]`, chromedp.ByQuery))
+		}
 		for _, screen := range screens {
 			see(t, ctx, s.url+p.path, filepath.Join(dir, "page-"+p.name+"-"+screen.name+".png"), screen.width, screen.height, screen.scheme)
 		}
@@ -197,8 +200,11 @@ func onPaper(t *testing.T, ctx context.Context, url, name string) {
 	}
 }
 
-// pictured fills the house and says which pages are looked at, and as whom.
-func (s *served) pictured(t *testing.T) []struct{ name, who, path string } {
+// pictured is a page that is looked at, as whom, and the secret of the link that is opened before.
+type pictured struct{ name, who, path, opens string }
+
+// pictured fills the house and says which pages are looked at.
+func (s *served) pictured(t *testing.T) []pictured {
 	t.Helper()
 	s.finders(t)
 	id := s.review(t)
@@ -220,41 +226,47 @@ func (s *served) pictured(t *testing.T) []struct{ name, who, path string } {
 	s.do(t, "eve", id, docket.FileReport{Report: report, Salt: docket.Salt{3}})
 	s.do(t, "rita", id, docket.PublishReport{Version: 2})
 	kept, lent := s.custodyPictured(t), s.gatePictured(t)
-	return []struct{ name, who, path string }{
-		{"sign-in", "", "/sign-in"},
-		{"transparency", "", "/transparency"},
-		{"report-public", "", "/reports/" + string(id)},
-		{"docket", "rita", "/"},
-		{"case-registrar", "rita", at},
-		{"not-found", "rita", "/nothing"},
-		{"case-fresh", "rita", fresh},
-		{"criteria-new", "rita", fresh + "/criteria/new"},
-		{"report-new", "rita", at + "/report/new"},
-		{"requests", "rita", kept + "/requests"},
-		{"use", "rita", lent + "/use"},
-		{"gate", "rita", "/gate"},
-		{"artifacts", "rita", kept + "/artifacts"},
-		{"docket-empty", "pat", "/"},
-		{"finding-finder", "carl", "/findings/" + string(f)},
-		{"case-developer", "ada", at},
-		{"criteria-developer", "ada", at + "/criteria"},
-		{"case-new", "ada", "/cases/new"},
-		{"bundle", "ada", kept + "/bundle"},
-		{"glass", "bob", "/glass"},
-		{"portal", "carl", "/access"},
-		{"finding-new", "carl", "/findings/new"},
-		{"case-authority", "otto", at},
-		{"report", "otto", at + "/report"},
-		{"criteria", "otto", at + "/criteria"},
-		{"findings", "otto", "/findings"},
-		{"cluster", "otto", "/findings/" + string(f) + "/cluster"},
-		{"projects", "otto", "/projects"},
-		{"project", "otto", "/project?purl=" + project},
-		{"packet", "otto", "/packets/" + string(packet)},
-		{"findings-empty", "ann", "/findings"},
-		{"gate-administrator", "ann", "/gate"},
-		{"settings", "ann", "/settings"},
-		{"settings-officer", "rita", "/settings"},
-		{"people", "ann", "/settings/organisations/institute"},
+	link, err := s.as("otto").GiveLink(t.Context(), packet, 30)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return []pictured{
+		{"sign-in", "", "/sign-in", ""},
+		{"transparency", "", "/transparency", ""},
+		{"report-public", "", "/reports/" + string(id), ""},
+		{"packet-open", "", "/packet/open", ""},
+		{"packet-linked", "", "/packet", link.Secret},
+		{"docket", "rita", "/", ""},
+		{"case-registrar", "rita", at, ""},
+		{"not-found", "rita", "/nothing", ""},
+		{"case-fresh", "rita", fresh, ""},
+		{"criteria-new", "rita", fresh + "/criteria/new", ""},
+		{"report-new", "rita", at + "/report/new", ""},
+		{"requests", "rita", kept + "/requests", ""},
+		{"use", "rita", lent + "/use", ""},
+		{"gate", "rita", "/gate", ""},
+		{"artifacts", "rita", kept + "/artifacts", ""},
+		{"docket-empty", "pat", "/", ""},
+		{"finding-finder", "carl", "/findings/" + string(f), ""},
+		{"case-developer", "ada", at, ""},
+		{"criteria-developer", "ada", at + "/criteria", ""},
+		{"case-new", "ada", "/cases/new", ""},
+		{"bundle", "ada", kept + "/bundle", ""},
+		{"glass", "bob", "/glass", ""},
+		{"portal", "carl", "/access", ""},
+		{"finding-new", "carl", "/findings/new", ""},
+		{"case-authority", "otto", at, ""},
+		{"report", "otto", at + "/report", ""},
+		{"criteria", "otto", at + "/criteria", ""},
+		{"findings", "otto", "/findings", ""},
+		{"cluster", "otto", "/findings/" + string(f) + "/cluster", ""},
+		{"projects", "otto", "/projects", ""},
+		{"project", "otto", "/project?purl=" + project, ""},
+		{"packet", "otto", "/packets/" + string(packet), ""},
+		{"findings-empty", "ann", "/findings", ""},
+		{"gate-administrator", "ann", "/gate", ""},
+		{"settings", "ann", "/settings", ""},
+		{"settings-officer", "rita", "/settings", ""},
+		{"people", "ann", "/settings/organisations/institute", ""},
 	}
 }

@@ -542,6 +542,9 @@ func (j *journeys) partner(t *testing.T) {
 	otto.ticks("I have read it")
 	otto.presses("Release")
 	otto.reads("went out")
+	j.maintainer(t, otto, packet)
+	otto.goes(packet)
+	otto.reads("and the project said: accepted (in 1.1)")
 	otto.types("What the project said", "fixed")
 	otto.presses("Note it")
 	otto.reads("and the project said: fixed")
@@ -567,6 +570,66 @@ func (j *journeys) partner(t *testing.T) {
 	if text, err := nobody.text(); err != nil || !regexp.MustCompile(`example/log [1-9][0-9]* `).MatchString(text) {
 		t.Errorf("the public log: %s %v", text, err)
 	}
+}
+
+// maintainer is somebody who never asked for this, without an account: they open the link that the coordinator gives, with a script and without one, and answer; then it is ended.
+func (j *journeys) maintainer(t *testing.T, otto *person, packet string) {
+	t.Helper()
+	otto.presses("Give a link")
+	link := otto.shows("main pre", "/packet/open#phm_")
+	j.isPictured(otto, "coordinator-link")
+	path, secret, ok := strings.Cut(strings.TrimPrefix(link, visited), "#")
+	if !ok || path != "/packet/open" {
+		t.Fatalf("the link is %q", link)
+	}
+	mary, plain := j.arrives(t, "mary"), j.arrives(t, "mary, without script")
+	doing(t, plain.ctx, "no script", emulation.SetScriptExecutionDisabled(true))
+	mary.goes(path + "#" + secret)
+	mary.until("the code is out of the address", func() bool {
+		var url, filled string
+		err := chromedp.Run(mary.ctx, chromedp.Location(&url), chromedp.Value("#code", &filled, chromedp.ByID))
+		return err == nil && url == visited+path && filled == secret
+	})
+	j.isPictured(mary, "maintainer-link")
+	mary.presses("Open the packet")
+	plain.goes(path + "#" + secret)
+	plain.pastes("The link, or the code after its #", link)
+	plain.presses("Open the packet")
+	for _, p := range []*person{mary, plain} {
+		p.reads("A bug in "+project, "Reported once", "n = 7;", "At most 1 packet a week", "all of it, with the harness that shows it")
+		p.misses("pat@bank", secret, "finding-", "Sign out")
+		if at := p.where(); at != "/packet" {
+			t.Errorf("the packet is read at %s", at)
+		}
+	}
+	j.isPictured(mary, "maintainer-packet")
+	if proof := mary.saved("a", "proof"); string(proof) != "Nxxxxxxxxxxxxxxx" {
+		t.Errorf("the proof is %q", proof)
+	}
+	if archive := plain.saved("a", "packet.zip"); !strings.HasPrefix(string(archive), "PK") {
+		t.Error("the archive is none")
+	}
+	mary.ticks("We will fix it")
+	mary.types("A note", "in 1.1")
+	mary.presses("Answer")
+	mary.reads("Your answer is taken", "accepted", "in 1.1")
+	plain.ticks("The project wants no more of these")
+	plain.presses("Stop sending")
+	plain.reads("Nothing more is sent to the project", "Nothing: the project asked for that")
+	j.isPictured(plain, "maintainer-stops")
+	plain.presses("Close it in this browser")
+	plain.goes("/packet")
+	plain.reads("The link, or the code after its #")
+	mary.isTold("API token", packet, "/findings", "/projects")
+	otto.goes("/project?purl=" + project)
+	otto.reads("asked that nothing more is sent")
+	otto.goes(packet)
+	otto.presses("End the link")
+	otto.reads("it has ended")
+	mary.goes("/packet")
+	mary.reads("There is no such packet")
+	mary.misses("n = 7;")
+	j.isPictured(mary, "maintainer-ended")
 }
 
 // device gives a browser an authenticator that knows its owner.

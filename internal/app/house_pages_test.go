@@ -89,9 +89,17 @@ func (b *browser) do(r *http.Request) at {
 	case strings.Contains(p.text, passkeyScript):
 		contents = strings.Replace(contents, "; style-src", "; script-src 'self'; style-src", 1)
 	}
+	if strings.Contains(p.text, `<script src="/static/link.js" defer></script>`) {
+		contents = strings.Replace(contents, "style-src", "script-src 'self'; style-src", 1)
+	}
+	// What a secret stands on, or is typed into, tells no other page where somebody came from.
+	referrer := "same-origin"
+	if at := resp.Request.URL.Path; at == "/packet" || strings.HasPrefix(at, "/packet/") || strings.HasPrefix(at, "/packets/") && strings.HasSuffix(at, "/links") {
+		referrer = "no-referrer"
+	}
 	for name, want := range map[string]string{
 		"Content-Security-Policy": contents,
-		"X-Content-Type-Options":  "nosniff", "Referrer-Policy": "same-origin", "Cross-Origin-Opener-Policy": "same-origin",
+		"X-Content-Type-Options":  "nosniff", "Referrer-Policy": referrer, "Cross-Origin-Opener-Policy": "same-origin",
 	} {
 		if got := p.header.Get(name); got != want {
 			b.t.Errorf("%s has %s %q", p.path, name, got)
@@ -125,7 +133,7 @@ func inert(t *testing.T, p at) {
 		}
 		switch n.Data {
 		case "script": // the house's own
-			if src := attr(n, "src"); src != "/static/live.js" && src != "/static/passkey.js" || len(n.Attr) != 2 || n.FirstChild != nil {
+			if src := attr(n, "src"); src != "/static/live.js" && src != "/static/passkey.js" && src != "/static/link.js" || len(n.Attr) != 2 || n.FirstChild != nil {
 				t.Errorf("%s has a script %v", p.path, n.Attr)
 			}
 		case "html", "head", "meta", "title", "link", "body", "a", "header", "nav", "form", "button", "main", "footer", "p", "h1", "h2", "h3", "h4", "div", "section", "span", "strong", "em", "small", "br",

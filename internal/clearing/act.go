@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strings"
 	"time"
+	"unicode"
 
 	"proofhouse/internal/proofhouse"
 )
@@ -87,17 +89,19 @@ type (
 	Release struct {
 		Packet PacketID `json:"packet"`
 	}
-	// Reply is what the project said to a packet.
+	// Reply is what the project said to a packet: as a coordinator notes it or, where Link is set, by that link.
 	Reply struct {
 		Packet PacketID `json:"packet"`
 		Answer Answer   `json:"answer"`
 		Note   string   `json:"note,omitempty"`
+		Link   LinkID   `json:"link,omitempty"`
 	}
 )
 
 var acts = map[string]Act{
 	"submit": Submit{}, "withdraw": Withdraw{}, "reproduced": Reproduced{}, "retry": Retry{}, "propose": Propose{}, "checked": Checked{}, "troubled": Troubled{}, "compared": Compared{},
 	"decide": Decide{}, "declare": Declare{}, "make": Make{}, "release": Release{}, "reply": Reply{},
+	"link": GiveLink{}, "unlink": EndLink{}, "stop": Stop{},
 }
 
 // Event is an act by somebody.
@@ -138,17 +142,28 @@ func (p Project) clone() Project {
 }
 
 // permitted says whether the actor may do such an act at all: what was seen is the desk's to say, and what goes out, or joins
-// and parts findings, a coordinator's, who is a person.
+// and parts findings, a coordinator's, who is a person. By a link nobody acts but whoever has it.
 func permitted(e Event) error {
-	switch e.Act.(type) {
+	by, coordinators := LinkID(""), false
+	switch a := e.Act.(type) {
 	case Reproduced, Checked, Troubled, Compared:
 		if e.By != machine {
 			return refused("what was seen is entered by the desk alone")
 		}
-	case Retry, Decide, Declare, Make, Release, Reply:
-		if e.By.Role != proofhouse.Coordinator || e.By.Person == "" || e.By == machine {
-			return refused("a coordinator does this, who is a person")
+	case Retry, Decide, Declare, Make, Release, GiveLink, EndLink:
+		coordinators = true
+	case Reply:
+		by, coordinators = a.Link, a.Link == ""
+	case Stop:
+		if by = a.Link; by == "" {
+			return errNoLink
 		}
+	}
+	if coordinators && (e.By.Role != proofhouse.Coordinator || e.By.Person == "" || e.By == machine) {
+		return refused("a coordinator does this, who is a person")
+	}
+	if by != "" && e.By != Maintainer(by) {
+		return refused("by a link acts whoever has it")
 	}
 	return nil
 }
@@ -354,7 +369,7 @@ func (a Declare) apply(p *Project, _ proofhouse.Actor, _ time.Time) error {
 	if err := a.Declaration.Validate(); err != nil {
 		return err
 	}
-	p.Declaration = a.Declaration
+	p.Declaration, p.Stopped = a.Declaration, time.Time{}
 	return nil
 }
 
@@ -418,8 +433,18 @@ func (a Reply) apply(p *Project, _ proofhouse.Actor, now time.Time) error {
 		return invalid("%q is no answer: write one of %v", string(a.Answer), Answers)
 	case len(a.Note) > 2000:
 		return invalid("the note is longer than 2000 bytes")
+	case a.Link != "" && a.Answer == NotABug && strings.TrimSpace(a.Note) == "":
+		return invalid("say in a note why it is no bug: who found it learns by that")
+	}
+	if a.Link != "" && strings.ContainsFunc(a.Note, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return invalid("the note has characters that cannot be seen, or more than one line")
 	}
 	q := &p.Packets[i]
+	if a.Link != "" {
+		if err := q.holds(a.Link, now); err != nil {
+			return err
+		}
+	}
 	q.Answer, q.Answered, q.Note = a.Answer, now, a.Note
 	return nil
 }
@@ -508,7 +533,7 @@ func (p Project) Replay(records ...Record) (Project, error) {
 	return next, nil
 }
 
-// Names is the name that an act gives to something new, and what that is: "finding", "patch" or "packet"; "" for other acts.
+// Names is the name that an act gives to something new, and what that is: "finding", "patch", "packet" or "link"; "" for other acts.
 func Names(a Act) (id, kind string) {
 	switch a := a.(type) {
 	case Submit:
@@ -517,6 +542,8 @@ func Names(a Act) (id, kind string) {
 		return string(a.ID), "patch"
 	case Make:
 		return string(a.ID), "packet"
+	case GiveLink:
+		return string(a.ID), "link"
 	}
 	return "", ""
 }

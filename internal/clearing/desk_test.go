@@ -172,7 +172,7 @@ func TestTenBecomeOne(t *testing.T) {
 	if err := do(Make{NewPacketID(), clusters[0].ID, best.ID, put([]byte(text)), put(packed)}); proofhouse.KindOf(err) != proofhouse.Conflict {
 		t.Errorf("a second packet of the bug: %v", err)
 	}
-	if err := do(Reply{packet, Fixed, ""}); err != nil {
+	if err := do(Reply{Packet: packet, Answer: Fixed}); err != nil {
 		t.Error(err)
 	}
 }

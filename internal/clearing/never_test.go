@@ -57,7 +57,7 @@ func (n *never) do(by proofhouse.Actor, a Act, now time.Time) error {
 		if by != machine {
 			n.fail("somebody says what was seen")
 		}
-	case Decide, Declare, Make, Reply:
+	case Decide, Declare, Make, Reply, GiveLink, EndLink:
 		if !person {
 			n.fail("somebody else than a coordinator did it")
 		}
@@ -245,7 +245,7 @@ func TestNever(t *testing.T) {
 					by, a = people[0], Release{n.p.Packets[len(n.p.Packets)-1].ID}
 				}
 			case 13:
-				a = Reply{packet(), Answers[r.IntN(len(Answers))], ""}
+				a = Reply{Packet: packet(), Answer: Answers[r.IntN(len(Answers))]}
 			}
 			err := n.do(by, a, now)
 			if _, ok := a.(Release); ok && err == nil {

@@ -24,6 +24,8 @@ type Project struct {
 	Parts     []Part     `json:"parts"`
 	Decisions []Decision `json:"decisions"`
 	Packets   []Packet   `json:"packets"`
+	// Stopped is when the project's people said by a link that they want no more; zero if they did not, or declared anew since.
+	Stopped time.Time `json:"stopped,omitzero"`
 }
 
 // PatchID names a candidate: "patch-" and random letters.
@@ -92,6 +94,8 @@ type Packet struct {
 	Answer   Answer            `json:"answer,omitempty"`
 	Answered time.Time         `json:"answered,omitzero"`
 	Note     string            `json:"note,omitempty"`
+	// Links are those by which the project's people read it, in order.
+	Links []Link `json:"links,omitempty"`
 }
 
 // open says whether the packet is out and the project has not closed it.
@@ -300,6 +304,8 @@ func (p Project) Blocked(now time.Time) string {
 		}
 	}
 	switch {
+	case !p.Stopped.IsZero():
+		return "the project's people asked that nothing more is sent, until they declare anew"
 	case d.Capacity < 0:
 		return "the project takes no packets"
 	case week >= d.Capacity:

@@ -6,6 +6,8 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -28,7 +30,7 @@ func packetState(p clearing.Packet) string {
 
 // packet are the commands of what a maintainer gets.
 func (c *console) packet() *cobra.Command {
-	return group("packet", "what a maintainer gets of one bug: make, show, release", c.packetMake(), c.packetShow(), c.packetRelease(), c.packetReply())
+	return group("packet", "what a maintainer gets of one bug: make, show, release, give a link", c.packetMake(), c.packetShow(), c.packetRelease(), c.packetReply(), c.packetLink(), c.packetUnlink())
 }
 
 // onPackets is a command that ends with a packet.
@@ -47,6 +49,13 @@ func (c *console) onPackets(use, short, long string, args int, do func(ctx conte
 				fmt.Fprintf(w, "%s\n-- \n", v.Letter)
 			}
 			fmt.Fprintln(w, packetState(v.Packet))
+			for _, l := range v.Links {
+				state := "holds until " + day(l.Expires)
+				if !l.Holds(time.Now()) {
+					state = "has ended"
+				}
+				fmt.Fprintf(w, "%s, given by %s@%s, %s\n", l.ID, l.By.Person, l.By.Organisation, state)
+			}
 			if v.Blocked != "" {
 				fmt.Fprintf(w, "it may not go out now: %s\n", v.Blocked)
 			}
@@ -101,6 +110,34 @@ func (c *console) packetReply() *cobra.Command {
 		})
 	cmd.Flags().StringVar(&note, "note", "", "what else it said")
 	return cmd
+}
+
+func (c *console) packetLink() *cobra.Command {
+	var days int
+	cmd := c.asking("link PACKET", "give a link to a packet that you released, for the project's people", "Whoever has it reads this packet and answers it, without an account, for as long as it holds. It is printed this once; the house keeps its hash.\n"+
+		"What comes after its # is the secret: browsers do not send that, and no log has it.", cobra.ExactArgs(1), false,
+		func(ctx context.Context, r *remote, args []string) error {
+			client, err := r.client()
+			if err != nil {
+				return err
+			}
+			given, err := client.GiveLink(ctx, clearing.PacketID(args[0]), days)
+			if err != nil {
+				return err
+			}
+			return c.emit(given, func(w io.Writer) {
+				fmt.Fprintf(w, "%s/packet/open#%s\n%s holds until %s\n", strings.TrimSuffix(client.URL, "/"), given.Secret, given.Link, day(given.Expires))
+			})
+		})
+	cmd.Flags().IntVar(&days, "days", 30, "for how many days it holds, 90 at most")
+	return cmd
+}
+
+func (c *console) packetUnlink() *cobra.Command {
+	return c.onPackets("unlink PACKET LINK", "end a link to a packet before its time", "LINK is its name, which `packet show` lists.", 2,
+		func(ctx context.Context, client wire.Client, args []string) (wire.PacketView, error) {
+			return client.EndLink(ctx, clearing.PacketID(args[0]), clearing.LinkID(args[1]))
+		})
 }
 
 // project are the commands of projects and what they declare.

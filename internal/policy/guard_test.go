@@ -237,6 +237,7 @@ func rows() []row {
 		row{"submit a finding", SubmitFinding, always(House{})},
 		row{"read a proof, red", ReadProof, always(Finding{ID: "f", By: "partners", Marking: proofhouse.Red})},
 		row{"read a project", ReadProject, always(Project{Purl: "pkg:npm/x", Finders: []proofhouse.OrganisationID{"partners", "testers"}})},
+		row{"coordinate: link", Coordinate("link"), always(Project{Purl: "pkg:npm/x", Finders: []proofhouse.OrganisationID{"partners", "testers"}})},
 		row{"coordinate: release", Coordinate("release"), always(Project{Purl: "pkg:npm/x", Finders: []proofhouse.OrganisationID{"partners", "testers"}})},
 	)
 	for _, what := range []Action{ViewFinding, ReadProof, TakeBackFinding, OfferPatch} {

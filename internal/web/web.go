@@ -54,6 +54,7 @@ func New(h House) http.Handler {
 	s.findings()
 	s.portal()
 	s.gate()
+	s.maintainers()
 	s.settings()
 	s.runs()
 	s.public("/", func(w http.ResponseWriter, r *http.Request) {
@@ -75,6 +76,10 @@ func headers(next http.Handler) http.Handler {
 		h.Set("Content-Security-Policy", contentPolicy)
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Referrer-Policy", "same-origin")
+		if ofLinks(r.URL.Path) {
+			h.Set("Referrer-Policy", "no-referrer")
+			h.Set("X-Robots-Tag", "noindex, nofollow")
+		}
 		h.Set("Cross-Origin-Opener-Policy", "same-origin")
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
 		h.Set("Cache-Control", "no-store")
