@@ -46,7 +46,15 @@ func TestBrowser(t *testing.T) {
 	if dir == "" {
 		t.Skip("PROOFHOUSE_PICTURES says where pictures of pages go: .ci/browser sets it")
 	}
-	s := serveHouse(t, t.TempDir(), "")
+	issuers := filepath.Join(t.TempDir(), "issuers.toml")
+	if err := os.WriteFile(issuers, []byte("[[issuer]]\nid = \"staff\"\ntitle = \"Staff of the institute\"\naddress = \"https://accounts.example\"\nclient = \"proofhouse\"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	// With all ways in, so that their pages are looked at with each.
+	s := serveHouseAs(t, t.TempDir(), HouseConfig{Origin: "example/log", URL: visited, Issuers: issuers})
+	if _, text := s.visitor(t).get("/sign-in"); !strings.Contains(text, "Sign in with Staff of the institute") || !strings.Contains(text, "Sign in with a passkey") {
+		t.Fatalf("the ways in are not all there: %s", text)
+	}
 	pages := s.pictured(t)
 	ctx := chromium(t)
 	alone(t, ctx, s.url)
@@ -268,5 +276,6 @@ func (s *served) pictured(t *testing.T) []pictured {
 		{"settings", "ann", "/settings", ""},
 		{"settings-officer", "rita", "/settings", ""},
 		{"people", "ann", "/settings/organisations/institute", ""},
+		{"ways-in", "ann", "/settings/sign-in", ""},
 	}
 }

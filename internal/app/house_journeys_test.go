@@ -430,6 +430,16 @@ func (j *journeys) evaluator(t *testing.T) {
 	stays()
 	j.isPictured(eve, "evaluator-live")
 
+	second.presses("Pause")
+	second.reads("The run is paused", "Let it go on")
+	eve.reads("paused: no sample begins", "Let it go on", "eve@institute asked it to pause")
+	eve.misses("No further sample begins. Those under way")
+	stays()
+	second.presses("Let it go on")
+	eve.reads("No further sample begins. Those under way")
+	eve.misses("Let it go on")
+	stays()
+
 	second.ticks("End all samples now.")
 	second.presses("Stop")
 	second.reads("The run stops.", "stopped")

@@ -39,6 +39,9 @@ type visitor struct {
 	url  string
 }
 
+// sentence is why somebody was not let in, as the page says it.
+var sentence = regexp.MustCompile(`<p class="problem" role="alert">[A-Z][^<]*\.</p>`)
+
 func (s *served) visitor(t *testing.T) *visitor {
 	t.Helper()
 	jar, err := cookiejar.New(nil)
@@ -332,8 +335,12 @@ func TestPasskey(t *testing.T) {
 	stranger := s.visitor(t)
 	refused := func(what string, form url.Values) {
 		t.Helper()
-		if status, text := stranger.post("/sign-in/passkey", form); status != http.StatusForbidden || stranger.in() {
+		status, text := stranger.post("/sign-in/passkey", form)
+		if status != http.StatusForbidden || stranger.in() {
 			t.Errorf("%s: %d %s", what, status, text)
+		}
+		if !sentence.MatchString(text) {
+			t.Errorf("%s: the page does not say why in a sentence: %s", what, text)
 		}
 	}
 	answered := func(k *key, as virtualwebauthn.RelyingParty) url.Values {

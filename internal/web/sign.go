@@ -161,7 +161,7 @@ func (s site) stranger(w http.ResponseWriter, r *http.Request) visit {
 func (s site) signInPage(w http.ResponseWriter, r *http.Request, to string, wrong error) {
 	is, status := page.SignIn{To: local(to), Issuers: s.Door.Issuers()}, http.StatusOK
 	if wrong != nil {
-		is.Wrong, status = proofhouse.PublicOf(wrong), http.StatusForbidden
+		is.Wrong, status = page.Sentence(proofhouse.PublicOf(wrong)), http.StatusForbidden
 		if k := proofhouse.KindOf(wrong); k != proofhouse.Refused && k != proofhouse.NotFound {
 			status = statusOf(k)
 		}
@@ -222,7 +222,7 @@ func (s site) first(w http.ResponseWriter, r *http.Request) {
 	session, token, err := s.Door.First(r.Context(), strings.TrimSpace(r.PostFormValue("code")), o, p, s.Now())
 	v := s.stranger(w, r)
 	if err != nil {
-		render(w, r, statusOf(proofhouse.KindOf(err)), page.First(v.frame("The first administrator", ""), proofhouse.PublicOf(err)))
+		render(w, r, statusOf(proofhouse.KindOf(err)), page.First(v.frame("The first administrator", ""), page.Sentence(proofhouse.PublicOf(err))))
 		return
 	}
 	s.opened(w, r, session)

@@ -73,7 +73,7 @@ func OpenPacket(f Frame, wrong string) templ.Component {
 					return templ_7745c5c3_Err
 				}
 			}
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 4, " <p class=\"lead\">Somebody wrote to you of a bug in software that you look after, with a link to this page. You need no account.</p><form method=\"post\" action=\"/packet/open\" class=\"card\"><label for=\"code\">The link, or the code after its #</label> <input id=\"code\" name=\"code\" type=\"password\" autocomplete=\"off\" required maxlength=\"1000\" aria-describedby=\"code-help\"><p id=\"code-help\" class=\"help\">If your browser runs scripts, it stands here already. Whoever has it reads the packet: keep it as you keep the bug.</p><button type=\"submit\">Open the packet</button></form>")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 4, " <p class=\"lead\">Somebody wrote to you of a bug in software that you look after, with a link to this page. You need no account.</p><form method=\"post\" action=\"/packet/open\" class=\"card\"><label for=\"code\">The link, or the code after its #</label> <input id=\"code\" name=\"code\" type=\"password\" autocomplete=\"off\" required maxlength=\"1000\" aria-describedby=\"code-help\"><p id=\"code-help\" class=\"help\">A browser that runs scripts takes it from the link. Whoever has it reads the packet: keep it as you keep the bug.</p><button type=\"submit\">Open the packet</button></form>")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

@@ -12,7 +12,7 @@
       const answer = await fetch(location.href, { redirect: "error" });
       if (answer.ok) {
         const next = new DOMParser().parseFromString(await answer.text(), "text/html");
-        // Forms are left alone until they are of no use.
+        // Forms are left alone until they are of no use, but for one in which nothing is filled in: what it does follows from what others did.
         for (const part of document.querySelectorAll(over ? "[data-part], [data-until-over]" : "[data-part]")) {
           const fresh = next.getElementById(part.id);
           // What somebody holds with the keyboard stays until they leave it.
