@@ -233,9 +233,22 @@ func TestParsePasskey(t *testing.T) {
 		}
 	}
 	for _, place := range [][2]string{
-		{"", origin}, {"", "https://"}, {party, ""}, {party, "house.example"}, {party, "http://house.example"}, {party, "https://other.example"}, {party, "https://www.house.example"},
-		{party, origin + "/"}, {party, origin + "?x"}, {party, "https://a@house.example"}, {party, "https://HOUSE.example"}, {"HOUSE.example", "https://HOUSE.example"},
-		{"192.0.2.1", "https://192.0.2.1"}, {"localhost", "ftp://localhost"}, {"example", origin}, {party, "https://house.example\n"},
+		{"", origin},
+		{"", "https://"},
+		{party, ""},
+		{party, "house.example"},
+		{party, "http://house.example"},
+		{party, "https://other.example"},
+		{party, "https://www.house.example"},
+		{party, origin + "/"},
+		{party, origin + "?x"},
+		{party, "https://a@house.example"},
+		{party, "https://HOUSE.example"},
+		{"HOUSE.example", "https://HOUSE.example"},
+		{"192.0.2.1", "https://192.0.2.1"},
+		{"localhost", "ftp://localhost"},
+		{"example", origin},
+		{party, "https://house.example\n"},
 	} {
 		if _, err := ParsePasskey([]byte(right), place[0], place[1]); proofhouse.KindOf(err) != proofhouse.Invalid {
 			t.Errorf("%q: %v", place, err)
