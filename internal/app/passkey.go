@@ -139,7 +139,7 @@ func credential(w policy.Way) (c webauthn.Credential, err error) {
 	return c, nil
 }
 
-var errNoPasskeys = proofhouse.Errorf(proofhouse.Unavailable, nil, "passkeys need the house's public address: whoever runs it gives it with `serve --url`")
+var errNoPasskeys = proofhouse.Errorf(proofhouse.Refused, nil, "passkeys need the house's public address: whoever runs it gives it with `serve --url`")
 
 // The kinds of ceremonies.
 const (
