@@ -221,6 +221,49 @@ func TestBigRun(t *testing.T) {
 	}
 }
 
+// TestLongSample reads pages of a long conversation, each as light as the page of a short one. STEPS=10000 in the environment makes one of 100 MB, and with -v it
+// says how long the house took from the question to the last byte of a page: the first of that sample, one in the middle, the last, and what a search finds.
+func TestLongSample(t *testing.T) {
+	steps := 200
+	if n, err := strconv.Atoi(os.Getenv("STEPS")); err == nil {
+		steps = n
+	}
+	s := serveHouse(t, t.TempDir(), "")
+	s.populate(t)
+	id := s.review(t)
+	setup := benchtest.Setup(t.TempDir(), "run-1", 1, benchtest.Agent{Called: "talker", Do: func(ctx context.Context, x *bench.Session) error {
+		for i := range steps {
+			text := fmt.Sprintf("output %d of the command\n", i) + strings.Repeat("a line of output\n", 590)
+			if err := x.Say(chat.Message{Role: chat.User, Text: text}); err != nil {
+				return err
+			}
+		}
+		_, err := x.Submit(ctx, []byte("BREAK it"))
+		return err
+	}})
+	setup.Model, setup.Config.Model = &benchtest.Script{}, &bench.ModelConfig{Name: "heron", Protocol: "script"}
+	if err := s.app.place(placed{"run-1", id, setup.Folder}); err != nil {
+		t.Fatal(err)
+	}
+	r, err := bench.Run(t.Context(), setup)
+	if err != nil || r.Status != "success" || r.Samples[0].Transcript == "" {
+		t.Fatal(r, err)
+	}
+	path, eve := "/cases/"+string(id)+"/runs/run-1/samples/1", s.browser(t, "eve")
+	for _, q := range []struct {
+		ask   string
+		shows int // the step whose words stand there
+	}{{"", 10}, {"", 10}, {fmt.Sprintf("?from=%d", steps/2), steps/2 + 10}, {fmt.Sprintf("?from=%d", steps-20), steps - 1}, {fmt.Sprintf("?find=output+%d+of", steps-1), steps - 1}} {
+		began := time.Now()
+		p := eve.get(path + q.ask)
+		took := time.Since(began)
+		if p.status != http.StatusOK || len(p.text) > 300_000 || !p.says(fmt.Sprintf("output %d of the command", q.shows)) {
+			t.Errorf("%q: %d, %d bytes", q.ask, p.status, len(p.text))
+		}
+		t.Logf("%d steps, page %q: %d bytes in %.1f ms", steps, q.ask, len(p.text), took.Seconds()*1000)
+	}
+}
+
 // TestSamplePage reads what was said in a sample, whatever a model wrote, in every role.
 func TestSamplePage(t *testing.T) {
 	s := serveHouse(t, t.TempDir(), "")
