@@ -145,7 +145,11 @@ func (c *console) adminHouse() *cobra.Command {
 			for _, b := range h.Backups {
 				rows = append(rows, []any{instant(b.Made), b.Folder, b.Leaves, b.Rows, b.Bodies, b.Database})
 			}
-			table(w, rows...)
+			if len(h.Backups) > 0 {
+				table(w, rows...)
+			} else {
+				fmt.Fprintln(w, "no backup is noted: make one with `proofhouse backup FOLDER`")
+			}
 			if !h.Gate {
 				fmt.Fprintln(w, "no gate runs on the data folder, so nothing is priced")
 				return
