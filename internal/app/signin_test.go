@@ -548,7 +548,7 @@ func TestPublicAddress(t *testing.T) {
 	if _, text := b.get("/sign-in"); strings.Contains(text, "data-passkey") || strings.Contains(text, "<script") || !strings.Contains(text, "API token") {
 		t.Error("a house without a public address asks for passkeys")
 	}
-	if status, _ := b.post("/sign-in/passkey", url.Values{"ceremony": {"x"}, "answer": {"{}"}}); status != http.StatusServiceUnavailable {
+	if status, _ := b.post("/sign-in/passkey", url.Values{"ceremony": {"x"}, "answer": {"{}"}}); status != http.StatusForbidden {
 		t.Errorf("or takes them: %d", status)
 	}
 }
