@@ -88,8 +88,12 @@ func (c Content) Text() (string, error) {
 	if c.Patch == nil {
 		w.para("There is no fix yet.")
 	} else {
-		w.para(fmt.Sprintf("The patch below (%s, %d lines more, %d fewer) stops all %d inputs known for this bug and their variations, keeps your tests, and its own test fails without it and passes with it.",
-			strings.Join(c.Patch.Check.Files, ", "), c.Patch.Check.Added, c.Patch.Check.Removed, c.Patch.Proofs))
+		inputs := "the one input known for this bug and its variations"
+		if c.Patch.Proofs > 1 {
+			inputs = fmt.Sprintf("all %d inputs known for this bug and their variations", c.Patch.Proofs)
+		}
+		w.para(fmt.Sprintf("The patch below (%s, %d lines more, %d fewer) stops %s, keeps your tests, and its own test fails without it and passes with it.",
+			strings.Join(c.Patch.Check.Files, ", "), c.Patch.Check.Added, c.Patch.Check.Removed, inputs))
 		w.code(strings.TrimRight(string(c.Fix), "\n"))
 		if len(c.Regression) > 0 {
 			w.para("The test:")
