@@ -86,5 +86,5 @@ def test_account(house):
         assert ada.get("/settings/sign-in").status_code == 200
     with httpx.Client(base_url=url) as eve:
         page = shows(eve, "/sign-in/account/staff", "eve-elsewhere")
-        assert page.status_code == 403 and "That account opens nothing here." in page.text
+        assert page.status_code == 403 and "That account opens nothing here: come in by token" in page.text
         assert eve.get("/settings/sign-in").status_code == 303
