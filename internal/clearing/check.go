@@ -3,7 +3,6 @@ package clearing
 import (
 	"context"
 	"fmt"
-	"maps"
 	"path"
 	"regexp"
 	"slices"
@@ -397,7 +396,9 @@ func (k *checker) variations(ctx context.Context) (StepResult, string, error) {
 			return "", "", err
 		}
 		all, k.near = append(all, x.breaking...), append(k.near, x.near...)
-		maps.Copy(known, x.other)
+		for _, v := range x.aside {
+			known[v.of.Signature] = true
+		}
 		if err := k.leaves(ctx, x.aside); err != nil {
 			return "", "", err
 		}

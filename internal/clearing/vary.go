@@ -33,10 +33,9 @@ type explorer struct {
 	close   bool
 	rng     *rand.Rand
 
-	seen           map[string]int  // what each input did
-	other          map[string]bool // signatures of breaks in other places: bugs that were there before any fix
+	seen           map[string]int // what each input did
 	breaking, near []variation
-	aside          []variation // some of those that broke in other places, as proofs of their own
+	aside          []variation // some of those that broke in other places, of each signature, as proofs of their own: there before any fix
 }
 
 // What an input did.
@@ -63,7 +62,7 @@ func (a atlas) explore(ctx context.Context, program Program, of Exhibit, below [
 	}
 	v := viewOf(of.Proof, benign)
 	x := &explorer{
-		program: program, of: of, view: v, proof: v.decode(of.Proof), left: budget, seen: map[string]int{string(of.Proof): breaks}, other: map[string]bool{},
+		program: program, of: of, view: v, proof: v.decode(of.Proof), left: budget, seen: map[string]int{string(of.Proof): breaks},
 		rng: rand.New(rand.NewPCG(seed, uint64(len(of.Proof)))), //nolint:gosec // to repeat, not to hide
 	}
 	for _, b := range benign {
@@ -114,7 +113,6 @@ func (x *explorer) try(ctx context.Context, input []byte) (int, error) {
 		did = spares
 		x.near = append(x.near, v)
 	case s.Broke() > 0:
-		x.other[s.Signature()] = true
 		x.putAside(v)
 	}
 	x.seen[string(input)] = did
